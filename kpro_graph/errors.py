@@ -1,0 +1,88 @@
+"""What may go wrong: the errors the product raises on purpose.
+
+KproError
+├── Rejected                  part of the conversation: becomes a typed member of a mutation's result
+│   (each noun declares its own beside the function that raises it)
+├── Refused                   the caller is wrong: a GraphQL error with ``extensions.code``
+│   ├── NotAuthenticated      no actor, or a token that does not hold
+│   ├── NotPermitted          the actor's role may never do this
+│   ├── NotFound              absent, or not to be seen by this actor: the same answer for both
+│   └── BadInput              malformed input that a typed result does not cover
+├── Unavailable               a part we depend on is down: try again later
+└── ConfigurationError        the operator's settings or environment are wrong; ends start-up
+
+Anything else that escapes is a fault of ours: it is masked, logged, and found again by its reference.
+No message may hold a CPR number or a value the caller sent in.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadInput",
+    "ConfigurationError",
+    "KproError",
+    "NotAuthenticated",
+    "NotFound",
+    "NotPermitted",
+    "Refused",
+    "Rejected",
+    "Unavailable",
+]
+
+
+class KproError(Exception):
+    """The root of every error raised on purpose. ``code`` is stable and public."""
+
+    code: str = "INTERNAL"
+
+
+class Rejected(KproError):
+    """An expected outcome of a change; the caller can do something about it."""
+
+    code = "REJECTED"
+
+
+class Refused(KproError):
+    """The request itself is wrong; it is answered as a GraphQL error."""
+
+    code = "BAD_INPUT"
+
+
+class NotAuthenticated(Refused):
+    """No valid token came with the request. The reason is said only as far as it helps the owner."""
+
+    code = "UNAUTHENTICATED"
+
+
+class NotPermitted(Refused):
+    """No role of this actor allows the operation, whatever the data."""
+
+    code = "FORBIDDEN"
+
+
+class NotFound(Refused):
+    """Nothing with that id exists for this actor."""
+
+    code = "NOT_FOUND"
+
+
+class BadInput(Refused):
+    """A value has the wrong form; ``path`` names the place, never the value."""
+
+    code = "BAD_INPUT"
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class Unavailable(KproError):
+    """The database or another needed part does not answer; nothing was changed."""
+
+    code = "UNAVAILABLE"
+
+
+class ConfigurationError(KproError):
+    """A setting is missing or wrong; the message says which and what to do."""
+
+    code = "CONFIGURATION"

@@ -37,9 +37,19 @@ class KproError(Exception):
 
 
 class Rejected(KproError):
-    """An expected outcome of a change; the caller can do something about it."""
+    """An expected outcome of a change; the caller can do something about it.
+
+    ``da`` and ``en`` say what is the case, in words for the person at the screen; ``path`` names the place in the
+    input (``cpr``, ``answers[2].path``), never the value.
+    """
 
     code = "REJECTED"
+    da = "Det kan ikke lade sig gøre."
+    en = "This cannot be done."
+
+    def __init__(self, message: str = "", *, path: str = "") -> None:
+        super().__init__(message or self.en)
+        self.path = path
 
 
 class Refused(KproError):

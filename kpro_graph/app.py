@@ -1,0 +1,190 @@
+"""The composition root: settings and plugins in, one running product out. The only page that knows everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from kpro_graph import __version__
+from kpro_graph.actors import Actor, Credentials
+from kpro_graph.errors import ConfigurationError, Unavailable
+from kpro_graph.execution import Cursors
+from kpro_graph.identity import authenticate
+from kpro_graph.plugins.demo_identity import ACTORS, DemoDirectory, DemoIdentity
+from kpro_graph.plugins.host import PluginHost
+from kpro_graph.relay import Feed, Sequencer
+from kpro_graph.schema import make_schema
+from kpro_graph.schema.context import Application
+from kpro_graph.schema.http import Endpoint
+from kpro_graph.settings import Settings
+from kpro_graph.storage.cipher import Cipher
+from kpro_graph.storage.database import Database
+from kpro_graph.storage.embedded import open_embedded
+from kpro_graph.storage.migrate import migrate
+
+__all__ = ["Databases", "Product", "databases", "load_secret", "make_app"]
+
+_logger = logging.getLogger(__name__)
+_EXPLORER = Path(__file__).parent / "explorer"
+_EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """Where PostgreSQL is, once for each role; a role's URL is None where it was not given."""
+
+    api: str
+    owner: str | None
+    relay: str | None
+
+
+@asynccontextmanager
+async def databases(settings: Settings) -> AsyncIterator[Databases]:
+    """Give the databases' URLs; without KPRO_DATABASE_URL start, or share, the embedded server meanwhile."""
+    if settings.database_url is not None:
+        yield Databases(settings.database_url, settings.migration_url, settings.relay_url)
+        return
+    server = await asyncio.to_thread(open_embedded, settings.folder / "postgresql")
+    try:
+        yield Databases(server.dsn("kpro_api"), server.dsn("kpro_owner"), server.dsn("kpro_relay"))
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+def load_secret(settings: Settings) -> bytes:
+    """Return the installation's secret: from the environment, or from a file made on first use.
+
+    Raises:
+        ConfigurationError: PostgreSQL is not embedded, so the secret must be given, or the file is damaged.
+    """
+    if settings.secret is not None:
+        return settings.secret
+    if not settings.embedded:
+        raise ConfigurationError("KPRO_SECRET is needed when KPRO_DATABASE_URL is set")
+    file = settings.folder / "secret"
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        # Written whole under another name first, so that two starting at once agree on one secret.
+        draft = file.with_name(f"secret.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(secrets.token_bytes(48))
+            opened.flush()
+            os.fsync(opened.fileno())
+        try:
+            with suppress(FileExistsError):
+                file.hardlink_to(draft)
+        finally:
+            draft.unlink()
+    except OSError as error:
+        raise ConfigurationError(f"the secret cannot be kept in {settings.folder}: {error.strerror}") from error
+    secret = file.read_bytes()
+    if len(secret) < 32:
+        raise ConfigurationError(f"{file} is damaged: without it CPR numbers cannot be read; restore it from a backup")
+    return secret
+
+
+class Product:
+    """Everything a running product consists of, opened in order and closed in reverse."""
+
+    def __init__(self, settings: Settings, host: PluginHost, *, sequencing: bool = True) -> None:
+        self.settings = settings
+        self.host = host
+        self._sequencing = sequencing
+        self._ending = AsyncExitStack()
+        self.database: Database
+        self.databases: Databases
+        self.application: Application
+
+    async def __aenter__(self) -> Product:
+        try:
+            await self._open()
+        except BaseException:
+            await self._ending.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._ending.aclose()
+
+    async def _open(self) -> None:
+        secret = load_secret(self.settings)
+        self.databases = await self._ending.enter_async_context(databases(self.settings))
+        if self.settings.embedded and self.databases.owner is not None:
+            await migrate(self.databases.owner)
+        self.database = await Database.open(self.databases.api, Cipher(secret), size=self.settings.connections)
+        self._ending.push_async_callback(self.database.close)
+        await self.host.start()
+        if self._sequencing and self.databases.relay is not None:
+            sequencer = Sequencer(self.databases.relay)
+            await sequencer.start()
+            self._ending.push_async_callback(sequencer.stop)
+        feed = Feed(self.databases.api)
+        await feed.start()
+        self._ending.push_async_callback(feed.stop)
+        self.application = Application(self.database, Cursors(secret), feed)
+
+    async def authenticate(self, credentials: Credentials) -> Actor:
+        """Return the actor behind credentials."""
+        return await authenticate(self.database, self.host, credentials)
+
+    async def ready(self) -> bool:
+        """Say whether the product can answer: its database does."""
+        try:
+            async with self.database.peek() as connection:
+                await connection.fetchval("SELECT 1")
+        except Unavailable:
+            return False
+        return True
+
+
+def make_app(product: Product, *, demo: DemoIdentity | None = None) -> Starlette:
+    """Return the ASGI application over an open product; with ``demo`` it also hands out the demo's tokens."""
+    endpoint = Endpoint(make_schema(), product.application, product.authenticate, product.settings.allowed_origins)
+
+    async def live(_request: Request) -> Response:
+        return JSONResponse({"live": True, "version": __version__})
+
+    async def ready(_request: Request) -> Response:
+        fine = await product.ready()
+        return JSONResponse({"ready": fine}, 200 if fine else 503)
+
+    async def examples(_request: Request) -> Response:
+        return JSONResponse(
+            [{"name": file.stem, "document": file.read_text()} for file in sorted(_EXAMPLES.glob("*.graphql"))]
+        )
+
+    async def tokens(request: Request) -> Response:
+        # The tokens are worth nothing from another machine; refusing here keeps them from being looked at as well.
+        if demo is None or request.client is None or request.client.host not in {"127.0.0.1", "::1"}:
+            return JSONResponse({"errors": [{"message": "not found", "extensions": {"code": "NOT_FOUND"}}]}, 404)
+        return JSONResponse(
+            [
+                {"name": name, "municipality": code, "token": demo.issue(name, code)}
+                for code in DemoDirectory().municipalities
+                for name in ACTORS
+            ]
+        )
+
+    return Starlette(
+        routes=[
+            Route("/health/live", live),
+            Route("/health/ready", ready),
+            Route("/examples", examples),
+            Route("/demo/tokens", tokens),
+            Mount("/graphql", app=endpoint),
+            Mount("/", app=StaticFiles(directory=_EXPLORER, html=True, check_dir=False)),
+        ],
+    )

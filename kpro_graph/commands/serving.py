@@ -1,0 +1,184 @@
+"""`kpro demo`, `kpro serve` and `kpro worker`: the product running, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import signal
+import socket
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from kpro_graph.commands.output import console, progressing
+from kpro_graph.errors import ConfigurationError
+from kpro_graph.settings import Settings
+
+__all__ = ["register", "run"]
+
+_Host = Annotated[str, typer.Option(help="Address to listen on.", envvar="HOST")]
+_Port = Annotated[int, typer.Option(help="Port to listen on.", envvar="PORT", min=0, max=65535)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(demo)
+    app.command()(serve)
+    app.command()(worker)
+
+
+def run(program: Coroutine[Any, Any, Any]) -> Any:
+    """Run an asynchronous program on the fast event loop."""
+    import uvloop
+
+    return uvloop.run(program)
+
+
+def demo(
+    citizens: Annotated[int, typer.Option(help="How many invented citizens.", min=8, max=1_000_000)] = 200,
+    seed: Annotated[int, typer.Option(help="Which invented world; the same seed gives the same one.")] = 1,
+    host: _Host = "127.0.0.1",
+    port: _Port = 8000,
+    load_only: Annotated[bool, typer.Option("--load-only", help="Load the demo municipalities and stop.")] = False,
+) -> None:
+    """Serve the API with four demo municipalities on this machine. Everything is kept in KPRO_FOLDER (.kpro)."""
+    from kpro_graph.telemetry import configure_logging
+
+    configure_logging("WARNING")
+    if not _is_loopback(host):
+        raise ConfigurationError("the demo signs anybody in, so it listens on this machine only: use 127.0.0.1 or ::1")
+    run(_demo(citizens, seed, host, port, load_only=load_only))
+
+
+async def _demo(citizens: int, seed: int, host: str, port: int, *, load_only: bool) -> None:
+    from kpro_graph.app import Product, make_app
+    from kpro_graph.demo import load
+    from kpro_graph.plugins.demo_identity import FOLDER, DemoDirectory, DemoIdentity, load_secret
+    from kpro_graph.plugins.host import PluginHost
+
+    settings = Settings.read()
+    if not settings.embedded:
+        raise ConfigurationError("the demo runs on the embedded database: unset KPRO_DATABASE_URL")
+    plugins = PluginHost(settings.plugins_folder)
+    identity = DemoIdentity(load_secret(settings.folder), DemoDirectory(seed))
+    plugins.add(identity, FOLDER)
+    listening = None if load_only else _listen(host, port)
+    async with Product(settings, plugins) as product:
+        owner = product.databases.owner
+        assert owner is not None
+        with progressing() as progress:
+            await load(product.database, owner, plugins, citizens=citizens, seed=seed, progress=progress)
+        if listening is None:
+            console.print(f"[green]Loaded.[/] The demo municipalities lie in {settings.folder}.")
+            return
+        address = _address(listening)
+        console.print(
+            f"\n[bold]kpro_graph[/] is ready on [bold cyan]{address}[/]\n"
+            f"  Explorer   {address}/\n"
+            f"  GraphQL    {address}/graphql/   (subscriptions on the same address)\n"
+            "  Sign in    [bold].venv/bin/kpro token enroller[/]   prints a bearer token; "
+            "`kpro token --help` lists the actors\n"
+            "  Stop       Ctrl-C\n"
+        )
+        await _serve(make_app(product, demo=identity), listening)
+
+
+def serve(
+    host: _Host = "127.0.0.1",
+    port: _Port = 8000,
+    relay: Annotated[bool, typer.Option(help="Also give events their positions; else run `kpro worker`.")] = True,
+) -> None:
+    """Serve the API. Settings come from the environment; see the settings reference."""
+    from kpro_graph.telemetry import configure_logging
+
+    configure_logging()
+    run(_serve_product(host, port, relay=relay))
+
+
+async def _serve_product(host: str, port: int, *, relay: bool) -> None:
+    from kpro_graph.app import Product, make_app
+    from kpro_graph.plugins.host import PluginHost
+
+    settings = Settings.read()
+    listening = _listen(host, port)
+    async with Product(settings, PluginHost(settings.plugins_folder), sequencing=relay) as product:
+        console.print(f"kpro_graph is ready on {_address(listening)}")
+        await _serve(make_app(product), listening)
+
+
+def worker() -> None:
+    """Give committed events their positions, as the relay's role, until stopped. Any number may run; one works."""
+    from kpro_graph.telemetry import configure_logging
+
+    configure_logging()
+    run(_work())
+
+
+async def _work() -> None:
+    from kpro_graph.app import databases
+    from kpro_graph.relay import Sequencer
+
+    async with databases(Settings.read()) as urls:
+        if urls.relay is None:
+            raise ConfigurationError("KPRO_RELAY_URL is needed for the worker")
+        sequencer = Sequencer(urls.relay)
+        await sequencer.start()
+        console.print("kpro_graph worker is ready")
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await stop.wait()
+        await sequencer.stop()
+
+
+async def _serve(app: Any, listening: socket.socket) -> None:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            # uvicorn would raise the signal again when it has stopped, and the database would be left running.
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self.handle_exit, number, None)
+            yield
+
+    config = uvicorn.Config(
+        app,
+        ws="websockets-sansio",
+        ws_max_size=1_000_000,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=5,
+        server_header=False,
+    )
+    await Server(config).serve(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(
+            f"cannot listen on {host} port {port} ({error.strerror}): set PORT to a free one"
+        ) from error
+    return listening
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,49 @@
+"""Declared fields over SQL: a field is written once and executed from its declaration.
+
+This package knows GraphQL and SQL and nothing of what is stored; it could be a library of its own.
+"""
+
+from kpro_graph.execution.fields import (
+    Argument,
+    DeclaredField,
+    Row,
+    batched,
+    by_id,
+    column,
+    connection,
+    latest_per,
+    many,
+    member,
+    node_id,
+    one,
+    stored,
+)
+from kpro_graph.execution.paging import Connection, Cursors, PageInfo
+from kpro_graph.execution.reference import Loading, load
+from kpro_graph.execution.sources import NOTHING, Condition, Order, Source, Term
+
+__all__ = [
+    "NOTHING",
+    "Argument",
+    "Condition",
+    "Connection",
+    "Cursors",
+    "DeclaredField",
+    "Loading",
+    "Order",
+    "PageInfo",
+    "Row",
+    "Source",
+    "Term",
+    "batched",
+    "by_id",
+    "column",
+    "connection",
+    "latest_per",
+    "load",
+    "many",
+    "member",
+    "node_id",
+    "one",
+    "stored",
+]

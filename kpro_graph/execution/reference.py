@@ -1,0 +1,363 @@
+"""The reference execution: batched loaders under graphql-core, made from the declarations.
+
+One statement a relation and level, however many parents; never the fastest, always right. Rows that become part of an
+answer are noted with the reading, which writes the access log before the answer leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from graphql import GraphQLObjectType, get_named_type
+from strawberry.dataloader import DataLoader
+from strawberry.types.unset import UNSET
+
+from kpro_graph.errors import BadInput
+from kpro_graph.execution.selection import children, declaration, selected
+from kpro_graph.execution.sources import Condition, Order, Source, Statement
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from kpro_graph.execution.fields import Batched, DeclaredField, Relation, Row
+    from kpro_graph.execution.paging import Cursors
+
+__all__ = ["Loading", "Reads", "batch", "load", "related"]
+
+
+class Reads(Protocol):
+    """What the reference execution needs of storage: one snapshot that runs statements and notes what was seen."""
+
+    actor: Any
+
+    async def fetch(self, sql: str, arguments: Sequence[object] = ()) -> list[Any]:
+        """Run a statement."""
+        ...
+
+    def saw(self, municipality: int, citizen: UUID, fields: Any) -> None:
+        """Note whose record is in the answer."""
+        ...
+
+
+class Loading:
+    """The loaders of one operation over one snapshot, opened when the first row is asked for."""
+
+    def __init__(self, actor: Any, open_reading: Callable[[], Awaitable[Reads]], cursors: Cursors) -> None:
+        self.actor = actor
+        self.cursors = cursors
+        self._open = open_reading
+        self._reading: asyncio.Future[Reads] | None = None
+        self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
+
+    async def reading(self) -> Reads:
+        """Return the operation's snapshot."""
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self._open())
+        return await asyncio.shield(self._reading)
+
+    def loader(self, key: Hashable, make: Callable[[list[Any]], Awaitable[list[Any]]]) -> DataLoader[Any, Any]:
+        """Return the loader with this key, made on first use."""
+        found = self._loaders.get(key)
+        if found is None:
+            found = self._loaders[key] = DataLoader(load_fn=make, max_batch_size=5000, cache_key_fn=_cache_key)
+        return found
+
+
+def _cache_key(key: Any) -> Hashable:
+    """Tell keys apart by value and rows by who they are: a row is a dataclass and has no hash of its own."""
+    return key if isinstance(key, tuple) else id(key)
+
+
+class Page:
+    """One page of a connection for one parent."""
+
+    def __init__(self, rows: list[Any], has_next: bool, has_previous: bool, cursor: Any, total: Any) -> None:
+        self.rows = rows
+        self.has_next = has_next
+        self.has_previous = has_previous
+        self.cursor = cursor
+        self.total = total
+
+
+class _Want:
+    """The columns and groups of fields that a selection asks of one type."""
+
+    def __init__(self, info: Any, type_: GraphQLObjectType) -> None:
+        self.cls: type[Row] = type_.extensions["strawberry-definition"].origin
+        source = self.cls.source
+        columns = {source.key, source.tenant}
+        if source.subject:
+            columns.add(source.subject)
+        groups: set[str] = set()
+        raw = info._raw_info
+        for name in selected(raw, type_, children(raw, type_)):
+            field = declaration(type_, name)
+            columns.update(getattr(field, "needs", ()))
+            if (group_in := getattr(field, "group_in", None)) and (group := group_in(self.cls)):
+                groups.add(group)
+        self.columns = tuple(sorted(columns))
+        self.groups = frozenset(groups)
+
+    def made(self, record: Any) -> Row:
+        row = self.cls.__new__(self.cls)
+        row.row = record
+        return row
+
+    def note(self, reading: Reads, rows: Sequence[Row]) -> None:
+        source = self.cls.source
+        if source.subject and self.groups:
+            for row in rows:
+                reading.saw(row.row[source.tenant], row.row[source.subject], self.groups)
+
+
+def _row_type(info: Any) -> GraphQLObjectType:
+    named = get_named_type(info._raw_info.return_type)
+    assert isinstance(named, GraphQLObjectType)
+    if "pageInfo" in named.fields:
+        named = get_named_type(named.fields["nodes"].type)
+        assert isinstance(named, GraphQLObjectType)
+    return named
+
+
+def _parent_key(relation: Relation, source: Any) -> tuple[Any, ...]:
+    row = getattr(source, "row", None)
+    if row is not None:
+        return tuple(row[name] for name in relation.by.values())
+    return tuple(getattr(source, name) for name in relation.by.values())
+
+
+async def related(field: DeclaredField, relation: Relation, source: Any, info: Any, kwargs: dict[str, Any]) -> Any:
+    """Resolve a relation for one parent, together with its siblings."""
+    loading: Loading = info.context.loading
+    key = _parent_key(relation, source)
+    if any(part is None for part in key):
+        return None if relation.shape == "one" else []
+    want = _Want(info, _row_type(info))
+    conditions = _conditions(relation, want.cls.source, loading.actor, kwargs)
+    if relation.shape == "connection":
+        return await _connected(field, relation, key, want, conditions, info, kwargs)
+    signature = (field, want.columns, want.groups, _frozen(kwargs))
+
+    async def load_rows(keys: list[Any]) -> list[Any]:
+        reading = await loading.reading()
+        sql, parameters = _statement(relation, want.cls.source, want.columns, keys, conditions, relation.order)
+        grouped = _by_parent(want, await reading.fetch(sql, parameters), len(keys))
+        for rows in grouped:
+            want.note(reading, rows)
+        if relation.shape == "one":
+            return [rows[0] if rows else None for rows in grouped]
+        return grouped
+
+    return await loading.loader(signature, load_rows).load(key)
+
+
+async def batch(field: DeclaredField, declared: Batched, source: Any, info: Any) -> Any:
+    """Resolve a batch function for one row, together with its siblings."""
+    loading: Loading = info.context.loading
+
+    async def call(rows: list[Any]) -> list[Any]:
+        values = list(await declared.function(rows, info))
+        if len(values) != len(rows):
+            raise ValueError(f"{field.python_name} gave {len(values)} values for {len(rows)} rows")
+        return values
+
+    level = tuple(part for part in info._raw_info.path.as_list() if isinstance(part, str))
+    return await loading.loader((field, level), call).load(source)
+
+
+async def load(info: Any, type_: GraphQLObjectType, key: UUID) -> Any:
+    """Load one row of a type by its key, for look-ups whose type is known only when they run (``node``)."""
+    loading: Loading = info.context.loading
+    want = _Want(info, type_)
+    source = want.cls.source
+
+    async def load_rows(keys: list[Any]) -> list[Any]:
+        from kpro_graph.execution.fields import Relation
+
+        reading = await loading.reading()
+        relation = Relation("one", {source.key: source.key})
+        conditions = [source.visible(loading.actor)]
+        sql, parameters = _statement(relation, source, want.columns, keys, conditions, None)
+        grouped = _by_parent(want, await reading.fetch(sql, parameters), len(keys))
+        for rows in grouped:
+            want.note(reading, rows)
+        return [rows[0] if rows else None for rows in grouped]
+
+    return await loading.loader(("load", want.cls, want.columns, want.groups), load_rows).load((key,))
+
+
+def _conditions(relation: Relation, source: Source, actor: Any, kwargs: Mapping[str, Any]) -> list[Condition]:
+    conditions = [source.visible(actor)]
+    if relation.where is not None:
+        conditions.append(relation.where)
+    conditions += [
+        condition
+        for argument in relation.arguments
+        if (condition := argument.on_rows(kwargs.get(argument.name, argument.default))) is not None
+    ]
+    return conditions
+
+
+def _statement(
+    relation: Relation,
+    source: Source,
+    columns: Sequence[str],
+    keys: list[tuple[Any, ...]],
+    conditions: Sequence[Condition],
+    order: Order | None,
+    *,
+    limit: int | None = None,
+    beyond: tuple[Order, tuple[object, ...]] | None = None,
+    before: tuple[Order, tuple[object, ...]] | None = None,
+) -> tuple[str, list[object]]:
+    """Write the one statement that loads a relation for all its parents; rows come out parent by parent, in order."""
+    statement = Statement()
+    parents, joined = _parents(statement, relation, source, keys)
+    terms = order.terms if order is not None else ()
+    listed = ", ".join(f't."{name}"' for name in columns)
+    ordinals = "".join(f', {term.expression.format(t="t")} AS "order:{n}"' for n, term in enumerate(terms))
+    conditions_sql = [*joined, *(f"({statement.condition(each, 't')})" for each in conditions)]
+    for bound in (beyond, before):
+        if bound is not None:
+            conditions_sql.append(statement.beyond(bound[0], bound[1], "t"))
+    where = " AND ".join(conditions_sql) or "true"
+    directions = ["DESC" if term.descending else "ASC" for term in terms]
+    distinct, inner = (
+        "",
+        [f"{term.expression.format(t='t')} {way}" for term, way in zip(terms, directions, strict=True)],
+    )
+    if relation.shape == "latest_per":
+        per = [f't."{name}"' for name in relation.per]
+        distinct, inner = f"DISTINCT ON ({', '.join(per)}) ", [*per, *inner]
+    size = {"one": 1}.get(relation.shape, limit if limit is not None else relation.maximum)
+    ordered = f" ORDER BY {', '.join(inner)}" if inner else ""
+    outer = "".join(f', p."order:{n}" {way}' for n, way in enumerate(directions))
+    # Everything spliced in here is the declaration's own text; values are parameters.
+    sql = (
+        f"SELECT k.ordinal, p.* FROM {parents} CROSS JOIN LATERAL ("
+        f"SELECT {distinct}{listed}{ordinals} FROM {source.table} t WHERE {where}{ordered} LIMIT {size}"
+        f") p ORDER BY k.ordinal{outer}"
+    )
+    return sql, statement.parameters
+
+
+def _parents(
+    statement: Statement, relation: Relation, source: Source, keys: list[tuple[Any, ...]]
+) -> tuple[str, list[str]]:
+    if not relation.by:
+        return "(VALUES (1)) k (ordinal)", []
+    arrays = [
+        statement.parameter([key[n] for key in keys], f"{source.columns[name]}[]") for n, name in enumerate(relation.by)
+    ]
+    names = [f'"by:{n}"' for n in range(len(relation.by))]
+    joined = [f't."{name}" = k.{alias}' for name, alias in zip(relation.by, names, strict=True)]
+    return f"unnest({', '.join(arrays)}) WITH ORDINALITY k ({', '.join(names)}, ordinal)", joined
+
+
+def _by_parent(want: _Want, records: list[Any], count: int) -> list[list[Row]]:
+    grouped: list[list[Row]] = [[] for _ in range(count)]
+    for record in records:
+        grouped[record["ordinal"] - 1].append(want.made(record))
+    return grouped
+
+
+async def _connected(
+    field: DeclaredField,
+    relation: Relation,
+    key: tuple[Any, ...],
+    want: _Want,
+    conditions: list[Condition],
+    info: Any,
+    kwargs: dict[str, Any],
+) -> Any:
+    from kpro_graph.execution.paging import Connection
+
+    loading: Loading = info.context.loading
+    chosen = kwargs.get("order_by", UNSET)
+    order = relation.order or relation.orders[next(iter(relation.orders)) if chosen is UNSET else chosen]
+    listing = f"{info._raw_info.parent_type.name}.{info.field_name}:{getattr(chosen, 'name', '')}"
+    size, backward = _window(relation, kwargs)
+    types = [term.type for term in order.terms]
+    direction = order.reversed() if backward else order
+    after = _opened(loading, listing, kwargs.get("after"), types, "after")
+    before = _opened(loading, listing, kwargs.get("before"), types, "before")
+    source = want.cls.source
+    signature = (field, want.columns, want.groups, _frozen(kwargs))
+
+    async def load_pages(keys: list[Any]) -> list[Any]:
+        reading = await loading.reading()
+        sql, parameters = _statement(
+            relation, source, want.columns, keys, conditions, direction,
+            limit=size + 1,
+            beyond=None if after is None else (order, after),
+            before=None if before is None else (order.reversed(), before),
+        )  # fmt: skip
+        pages = []
+        for rows in _by_parent(want, await reading.fetch(sql, parameters), len(keys)):
+            more, kept = len(rows) > size, rows[:size]
+            if backward:
+                kept.reverse()
+            want.note(reading, kept)
+            pages.append((kept, more))
+        return pages
+
+    async def count(keys: list[Any]) -> list[int]:
+        reading = await loading.reading()
+        statement = Statement()
+        parents, joined = _parents(statement, relation, source, keys)
+        where = " AND ".join([*joined, *(f"({statement.condition(each, 't')})" for each in conditions)])
+        counted = f"(SELECT count(*) FROM {source.table} t WHERE {where}) AS count"
+        sql = f"SELECT k.ordinal, {counted} FROM {parents} ORDER BY k.ordinal"
+        rows = await reading.fetch(sql, statement.parameters)
+        return [row["count"] for row in rows]
+
+    def cursor(row: Row) -> str:
+        return loading.cursors.seal(listing, [row.row[f"order:{n}"] for n in range(len(types))])
+
+    async def total() -> int:
+        narrowed = {k: v for k, v in kwargs.items() if k not in {"first", "after", "last", "before", "order_by"}}
+        number: int = await loading.loader(("count", field, _frozen(narrowed)), count).load(key)
+        return number
+
+    rows, more = await loading.loader(signature, load_pages).load(key)
+    page = Page(
+        rows,
+        has_next=before is not None if backward else more,
+        has_previous=more if backward else after is not None,
+        cursor=cursor,
+        total=total,
+    )
+    return Connection(page=page)
+
+
+def _window(relation: Relation, kwargs: Mapping[str, Any]) -> tuple[int, bool]:
+    first, last = (None if (given := kwargs.get(name)) is UNSET else given for name in ("first", "last"))
+    if first is not None and last is not None:
+        raise BadInput("a page is asked for with first or with last, not both", path="last")
+    name, size = ("last", last) if last is not None else ("first", first)
+    if size is None:
+        return relation.default, False
+    if not 0 <= size <= relation.maximum:
+        raise BadInput(f"{name} is between 0 and {relation.maximum}", path=name)
+    return size, last is not None
+
+
+def _opened(
+    loading: Loading, listing: str, cursor: str | None, types: Sequence[str], name: str
+) -> tuple[object, ...] | None:
+    if cursor is None or cursor is UNSET:
+        return None
+    values = loading.cursors.open(listing, cursor, types)
+    if values is None:
+        raise BadInput(f"{name} is not a cursor of this list in this order", path=name)
+    return values
+
+
+def _frozen(value: Any) -> Hashable:
+    if isinstance(value, Mapping):
+        return tuple(sorted((name, _frozen(each)) for name, each in value.items()))
+    if isinstance(value, (list, tuple)):
+        return tuple(_frozen(each) for each in value)
+    return value if isinstance(value, Hashable) else repr(value)

@@ -1,0 +1,107 @@
+"""What is read from: a table's columns, who may see its rows, and the SQL made of structured parts.
+
+No value is ever spliced into a statement's text: conditions hold placeholders, values travel as parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["NOTHING", "Condition", "Order", "Source", "Statement", "Term"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A predicate over one row. ``{t}`` stands for the row's alias; ``{name}`` for a value, cast to its type.
+
+    Example: ``Condition("{t}.care_team_id = ANY({teams})", {"teams": teams}, {"teams": "uuid[]"})``.
+    """
+
+    sql: str
+    values: Mapping[str, object] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
+
+    def __and__(self, other: Condition) -> Condition:
+        if clash := self.values.keys() & other.values.keys():
+            raise ValueError(f"two conditions name the same value: {', '.join(sorted(clash))}")
+        return Condition(
+            f"({self.sql}) AND ({other.sql})", {**self.values, **other.values}, {**self.types, **other.types}
+        )
+
+
+NOTHING = Condition("false")
+"""The condition of an actor who may see no row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One key of an order: an expression over the row (``{t}``), its PostgreSQL type, and the direction."""
+
+    expression: str
+    type: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A total order: the last term must be unique, and no term may be NULL."""
+
+    terms: tuple[Term, ...]
+
+    def reversed(self) -> Order:
+        """Return the opposite order."""
+        return Order(tuple(Term(term.expression, term.type, not term.descending) for term in self.terms))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table as the API reads it.
+
+    ``columns`` maps each column to its PostgreSQL type. ``visible`` is the judge: it gives, for whoever asks, the
+    condition of the rows they may see. ``tenant`` and ``subject`` name the columns that say whose record a row is;
+    a row of a source with a subject is noted with the reading when it becomes part of an answer.
+    """
+
+    table: str
+    columns: Mapping[str, str]
+    visible: Callable[[Any], Condition]
+    tenant: str = "municipality_id"
+    key: str = "id"
+    subject: str | None = None
+
+
+class Statement:
+    """A statement under construction: it numbers its parameters as they are asked for."""
+
+    def __init__(self) -> None:
+        self.parameters: list[object] = []
+
+    def parameter(self, value: object, type_: str) -> str:
+        """Bind a value and return its placeholder with a cast."""
+        self.parameters.append(value)
+        return f"${len(self.parameters)}::{type_}"
+
+    def condition(self, condition: Condition, alias: str) -> str:
+        """Render a condition for the row with this alias."""
+        places = {
+            name: self.parameter(value, condition.types.get(name, "text")) for name, value in condition.values.items()
+        }
+        return condition.sql.format(t=alias, **places)
+
+    def beyond(self, order: Order, values: tuple[object, ...], alias: str) -> str:
+        """Render "this row comes after those values" in the order: the heart of a keyset page."""
+        expressions = [term.expression.format(t=alias) for term in order.terms]
+        places = [self.parameter(value, term.type) for value, term in zip(values, order.terms, strict=True)]
+        directions = {term.descending for term in order.terms}
+        if len(directions) == 1:
+            # One direction: a row comparison, which an index in that order answers by itself.
+            sign = "<" if directions.pop() else ">"
+            return f"({', '.join(expressions)}) {sign} ({', '.join(places)})"
+        alternatives = []
+        for index, term in enumerate(order.terms):
+            equal = [f"{expressions[i]} = {places[i]}" for i in range(index)]
+            sign = "<" if term.descending else ">"
+            alternatives.append("(" + " AND ".join([*equal, f"{expressions[index]} {sign} {places[index]}"]) + ")")
+        return "(" + " OR ".join(alternatives) + ")"

@@ -1,0 +1,125 @@
+"""Questionnaires: read, checked, scored and interpreted exactly, without a database, a network or a clock."""
+
+from __future__ import annotations
+
+from kpro_graph.questionnaires.answers import (
+    AnswerMalformed,
+    Answers,
+    FlatAnswer,
+    PathUnknown,
+    assemble,
+    flatten,
+)
+from kpro_graph.questionnaires.beginning import begin
+from kpro_graph.questionnaires.document import (
+    LIMITS,
+    DocumentRefused,
+    Json,
+    Limits,
+    hash_json,
+    read_json,
+    write_json,
+)
+from kpro_graph.questionnaires.evaluation import Evaluation, evaluate
+from kpro_graph.questionnaires.explanation import Explanation
+from kpro_graph.questionnaires.expressions import (
+    Expression,
+    ExpressionFailed,
+    ExpressionInvalid,
+    compile_expression,
+)
+from kpro_graph.questionnaires.interpretation import Interpretation, ReplayImpossible, interpret, replay
+from kpro_graph.questionnaires.model import (
+    AnswerOption,
+    Bound,
+    Concept,
+    Condition,
+    Constraint,
+    EnableWhen,
+    Feedback,
+    Item,
+    ItemType,
+    Questionnaire,
+    Significance,
+    SourceExpression,
+    Value,
+    ValueSet,
+)
+from kpro_graph.questionnaires.problems import CODES, Problem, Severity, make_problem
+from kpro_graph.questionnaires.reading import QuestionnaireInvalid, read_questionnaire, read_value
+from kpro_graph.questionnaires.rules import (
+    Colour,
+    Meaning,
+    RuleProblem,
+    RuleSet,
+    RuleSetInvalid,
+    Status,
+    read_rule_set,
+    write_rule_set,
+)
+from kpro_graph.questionnaires.scoring import Score, score
+from kpro_graph.questionnaires.structure import judge_structure
+from kpro_graph.questionnaires.writing import ResponseUnwritable, write_questionnaire, write_response
+
+__all__ = [
+    "CODES",
+    "LIMITS",
+    "AnswerMalformed",
+    "AnswerOption",
+    "Answers",
+    "Bound",
+    "Colour",
+    "Concept",
+    "Condition",
+    "Constraint",
+    "DocumentRefused",
+    "EnableWhen",
+    "Evaluation",
+    "Explanation",
+    "Expression",
+    "ExpressionFailed",
+    "ExpressionInvalid",
+    "Feedback",
+    "FlatAnswer",
+    "Interpretation",
+    "Item",
+    "ItemType",
+    "Json",
+    "Limits",
+    "Meaning",
+    "PathUnknown",
+    "Problem",
+    "Questionnaire",
+    "QuestionnaireInvalid",
+    "ReplayImpossible",
+    "ResponseUnwritable",
+    "RuleProblem",
+    "RuleSet",
+    "RuleSetInvalid",
+    "Score",
+    "Severity",
+    "Significance",
+    "SourceExpression",
+    "Status",
+    "Value",
+    "ValueSet",
+    "assemble",
+    "begin",
+    "compile_expression",
+    "evaluate",
+    "flatten",
+    "hash_json",
+    "interpret",
+    "judge_structure",
+    "make_problem",
+    "read_json",
+    "read_questionnaire",
+    "read_rule_set",
+    "read_value",
+    "replay",
+    "score",
+    "write_json",
+    "write_questionnaire",
+    "write_response",
+    "write_rule_set",
+]

@@ -1,0 +1,290 @@
+"""Drafts: answers saved item by item until they are submitted, and drafts opened to amend what was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from kpro_graph.access import may_answer_for
+from kpro_graph.actors import ActorKind
+from kpro_graph.assignments import AssignmentStatus
+from kpro_graph.catalogue import Compiled, compiled
+from kpro_graph.episodes import ReferenceUnknown
+from kpro_graph.errors import Rejected
+from kpro_graph.questionnaires import PathUnknown, Problem, Severity, assemble, evaluate, read_json, write_json
+from kpro_graph.responses.kept import as_fhir
+from kpro_graph.storage import tables
+from kpro_graph.storage.database import Change
+
+__all__ = [
+    "AnswersRejected",
+    "AssignmentClosed",
+    "OtherVersion",
+    "ReasonMissing",
+    "ResponseStatus",
+    "Saved",
+    "StaleDraft",
+    "amend",
+    "answered",
+    "draft_of",
+    "locked_assignment",
+    "same_version",
+    "save_answer",
+]
+
+
+class ResponseStatus(StrEnum):
+    """A response's state (FHIR QuestionnaireResponse.status)."""
+
+    DRAFT = "in-progress"
+    COMPLETED = "completed"
+    AMENDED = "amended"
+    ENTERED_IN_ERROR = "entered-in-error"
+
+
+class AssignmentClosed(Rejected):
+    """The assignment is completed or revoked; nothing more is saved to it."""
+
+    code = "ASSIGNMENT_CLOSED"
+    da = "Skemaet er allerede sendt ind eller trukket tilbage."
+    en = "The questionnaire has already been submitted or was withdrawn."
+
+
+class OtherVersion(Rejected):
+    """The answers were given to another version than the one assigned."""
+
+    code = "OTHER_VERSION"
+    da = "Svarene hører til en anden version af skemaet end den, der er tildelt. Hent skemaet igen."
+    en = "The answers belong to another version of the questionnaire than the one assigned. Fetch it again."
+
+
+class StaleDraft(Rejected):
+    """Someone saved this item since; their revision is newer than the one the change was based on."""
+
+    code = "STALE_DRAFT"
+    da = "Svaret er ændret et andet sted i mellemtiden."
+    en = "The answer has been changed elsewhere in the meantime."
+
+
+class ReasonMissing(Rejected):
+    """An amendment says why it is made."""
+
+    code = "REASON_MISSING"
+    da = "Skriv, hvorfor svaret rettes."
+    en = "Say why the answers are amended."
+
+
+class AnswersRejected(Rejected):
+    """The answers break rules of the questionnaire; every problem is listed with its place."""
+
+    code = "ANSWERS_REJECTED"
+    da = "Nogle svar mangler eller er ikke gyldige."
+    en = "Some answers are missing or not valid."
+
+    def __init__(self, problems: Sequence[Problem], *, path: str = "answers") -> None:
+        super().__init__(path=path)
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """An item of a draft as it now stands. ``problems`` are what submitting now would meet."""
+
+    response: tables.Response
+    path: str
+    revision: int
+    enabled: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+
+async def locked_assignment(change: Change, assignment_id: UUID | None) -> tables.Assignment:
+    """Return the actor's own assignment, held so that nobody else changes its drafts meanwhile.
+
+    Raises:
+        ReferenceUnknown: there is none for this actor.
+    """
+    if change.actor.kind is not ActorKind.CITIZEN:
+        # Answering on a citizen's behalf is a right of its own; without it an assignment is as if it were not there.
+        raise ReferenceUnknown(path="assignmentId")
+    row = (
+        await tables.Assignment.filter(municipality_id=change.actor.municipality, id=assignment_id)
+        .using_db(change.using)
+        .select_for_update()
+        .first()
+    )
+    if row is None or not may_answer_for(change.actor, row.citizen_id):
+        raise ReferenceUnknown(path="assignmentId")
+    return row
+
+
+def same_version(assignment: tables.Assignment, questionnaire_id: UUID | None) -> None:
+    """Refuse answers that say they were given to another version."""
+    if questionnaire_id != assignment.questionnaire_id:
+        raise OtherVersion(path="questionnaireId")
+
+
+async def draft_of(change: Change, assignment: tables.Assignment, version: Compiled) -> tables.Response | None:
+    """Return the assignment's draft, opened if nothing has been answered yet; None when it is closed."""
+    draft = (
+        await tables.Response.filter(
+            municipality_id=assignment.municipality_id,
+            assignment_id=assignment.id,
+            status=ResponseStatus.DRAFT.value,
+        )
+        .using_db(change.using)
+        .first()
+    )
+    if draft is not None or assignment.status in {AssignmentStatus.COMPLETED, AssignmentStatus.REVOKED}:
+        return draft
+    if assignment.status == AssignmentStatus.REQUESTED:
+        assignment.status = AssignmentStatus.IN_PROGRESS.value
+        await assignment.save(using_db=change.using, update_fields=["status"])
+    return await _open(change, assignment, version, number=1)
+
+
+async def answered(change: Change, draft: tables.Response) -> dict[str, list[dict[str, Any]]]:
+    """Return a draft's saved answers: path to FHIR values."""
+    rows = await change.fetch(
+        "SELECT path, answer FROM draft_answer WHERE municipality_id = $1 AND response_id = $2",
+        (draft.municipality_id, draft.id),
+    )
+    return {row["path"]: read_json(row["answer"]) for row in rows}  # type: ignore[misc]
+
+
+async def save_answer(
+    change: Change,
+    assignment_id: UUID | None,
+    questionnaire_id: UUID | None,
+    path: str,
+    values: Sequence[Mapping[str, Any]],
+    revision: int | None = None,
+) -> Saved:
+    """Save one item's answer in the draft; no values clears it.
+
+    ``values`` are FHIR values such as ``{"valueInteger": 3}``; ``revision`` is what the citizen saw; None overwrites.
+
+    Raises:
+        ReferenceUnknown, AssignmentClosed, OtherVersion, StaleDraft: see there.
+        AnswersRejected: this answer could never be right, whatever else is answered; nothing is saved.
+    """
+    assignment = await locked_assignment(change, assignment_id)
+    same_version(assignment, questionnaire_id)
+    version = await compiled(change, assignment.questionnaire_owner, assignment.questionnaire_id)
+    draft = await draft_of(change, assignment, version)
+    if draft is None:
+        raise AssignmentClosed(path="assignmentId")
+    answers = await answered(change, draft)
+    if values:
+        answers[path] = [dict(value) for value in values]
+    else:
+        answers.pop(path, None)
+    try:
+        response = assemble(version.questionnaire, answers)
+    except PathUnknown as error:
+        raise ReferenceUnknown(path="path") from error
+    evaluation = evaluate(version.questionnaire, response, draft=True)
+    wrong = [problem for problem in evaluation.problems if problem.severity is Severity.ERROR and problem.path == path]
+    if wrong and values:
+        raise AnswersRejected(wrong, path="values")
+    now_at = await _put(change, draft, path, values, revision)
+    change.saw(draft.municipality_id, draft.citizen_id, ("answers",), action="update")
+    return Saved(draft, path, now_at, evaluation.enabled, evaluation.problems)
+
+
+async def amend(change: Change, response_id: UUID | None, reason: str) -> tables.Response:
+    """Open a draft that starts from a submitted response and, once submitted, supersedes it.
+
+    Raises:
+        ReferenceUnknown: no such submitted response of this actor, or a newer one has replaced it.
+        ReasonMissing: no reason is given.
+        AssignmentClosed: an amendment is being written already.
+    """
+    reason = " ".join(reason.split())
+    if not 0 < len(reason) <= 1000:
+        raise ReasonMissing(path="reason")
+    given = (
+        await tables.Response.filter(municipality_id=change.actor.municipality, id=response_id)
+        .using_db(change.using)
+        .first()
+    )
+    if given is None:
+        raise ReferenceUnknown(path="responseId")
+    try:
+        assignment = await locked_assignment(change, given.assignment_id)
+    except ReferenceUnknown as error:
+        raise ReferenceUnknown(path="responseId") from error
+    given = await tables.Response.get(municipality_id=given.municipality_id, id=given.id, using_db=change.using)
+    if given.status == ResponseStatus.DRAFT or given.superseded:
+        raise ReferenceUnknown(path="responseId")
+    version = await compiled(change, assignment.questionnaire_owner, assignment.questionnaire_id)
+    existing = await tables.Response.filter(
+        municipality_id=given.municipality_id, assignment_id=assignment.id, status=ResponseStatus.DRAFT.value
+    ).using_db(change.using).exists()  # fmt: skip
+    if existing:
+        raise AssignmentClosed(path="responseId")
+    draft = await _open(change, assignment, version, number=given.version + 1, amends=given, reason=reason)
+    for row in read_json(given.answers):  # type: ignore[union-attr]
+        await _put(change, draft, row["path"], [as_fhir(value) for value in row["values"]], None)  # type: ignore[index, call-overload, union-attr]
+    change.saw(draft.municipality_id, draft.citizen_id, ("answers",), action="update")
+    return draft
+
+
+async def _open(
+    change: Change,
+    assignment: tables.Assignment,
+    version: Compiled,
+    *,
+    number: int,
+    amends: tables.Response | None = None,
+    reason: str | None = None,
+) -> tables.Response:
+    return await tables.Response.create(
+        using_db=change.using,
+        municipality_id=assignment.municipality_id,
+        assignment_id=assignment.id,
+        episode_id=assignment.episode_id,
+        citizen_id=assignment.citizen_id,
+        questionnaire_owner=assignment.questionnaire_owner,
+        questionnaire_id=assignment.questionnaire_id,
+        questionnaire_url=version.questionnaire.url,
+        status=ResponseStatus.DRAFT.value,
+        version=number,
+        amends_id=amends.id if amends else None,
+        amend_reason=reason,
+        source="patient",
+        author_id=change.actor.id,
+        answers="[]",
+        colour="not_interpreted",
+    )
+
+
+async def _put(
+    change: Change, draft: tables.Response, path: str, values: Sequence[Mapping[str, Any]], revision: int | None
+) -> int:
+    present = (
+        await tables.DraftAnswer.filter(municipality_id=draft.municipality_id, response_id=draft.id, path=path)
+        .using_db(change.using)
+        .first()
+    )
+    if revision is not None and revision != (present.revision if present else 0):
+        raise StaleDraft(path="revision")
+    content = write_json([dict(value) for value in values]).decode()
+    if present is None:
+        await tables.DraftAnswer.create(
+            using_db=change.using,
+            municipality_id=draft.municipality_id,
+            response_id=draft.id,
+            path=path,
+            answer=content,
+            answered_at=datetime.now(UTC),
+            answered_by=change.actor.id,
+        )
+        return 1
+    present.answer, present.revision = content, present.revision + 1
+    present.answered_at, present.answered_by = datetime.now(UTC), change.actor.id
+    await present.save(using_db=change.using, update_fields=["answer", "revision", "answered_at", "answered_by"])
+    return present.revision

@@ -1,0 +1,66 @@
+"""The GraphQL schema: one page per noun, put together here."""
+
+from __future__ import annotations
+
+import strawberry
+from strawberry.extensions import ParserCache, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+
+from kpro_graph.schema.assignments import Assignment, AssignmentMutations, AssignmentQueries
+from kpro_graph.schema.citizens import Citizen, CitizenMutations, CitizenQueries
+from kpro_graph.schema.entry import KproSchema
+from kpro_graph.schema.episodes import EpisodeMutations, EpisodeOfCare, EpisodeQueries
+from kpro_graph.schema.nodes import NodeQueries
+from kpro_graph.schema.organisation import CareTeam, CareTeamQueries, Employee, OrganisationUnit
+from kpro_graph.schema.questionnaires import Questionnaire, QuestionnaireMutations, QuestionnaireQueries
+from kpro_graph.schema.responses import (
+    Interpretation,
+    QuestionnaireResponse,
+    ResponseMutations,
+    ResponseQueries,
+    Score,
+)
+from kpro_graph.schema.scalars import SCALARS
+from kpro_graph.schema.updates import Subscription
+from kpro_graph.schema.viewer import ViewerQueries
+
+__all__ = ["make_schema"]
+
+
+@strawberry.type(description="What can be asked.")
+class Query(
+    ViewerQueries,
+    NodeQueries,
+    CareTeamQueries,
+    CitizenQueries,
+    EpisodeQueries,
+    AssignmentQueries,
+    QuestionnaireQueries,
+    ResponseQueries,
+):
+    """The queries of all pages."""
+
+
+@strawberry.type(description="What can be changed. Each answers with what became of it or with why nothing did.")
+class Mutation(CitizenMutations, EpisodeMutations, AssignmentMutations, ResponseMutations, QuestionnaireMutations):
+    """The mutations of all pages."""
+
+
+@strawberry.type(name="Subscription", description="What can be followed.")
+class Subscriptions(Subscription):
+    """The subscriptions of all pages."""
+
+
+def make_schema() -> KproSchema:
+    """Build the schema."""
+    return KproSchema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscriptions,
+        types=[
+            Assignment, CareTeam, Citizen, Employee, EpisodeOfCare, Interpretation, OrganisationUnit, Questionnaire,
+            QuestionnaireResponse, Score,
+        ],
+        extensions=[lambda: ParserCache(maxsize=500), lambda: ValidationCache(maxsize=500)],
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )  # fmt: skip

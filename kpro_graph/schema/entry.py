@@ -1,0 +1,79 @@
+"""Where an operation enters: the one schema object through which HTTP, sockets and tests all run."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from typing import Any
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.types import ExecutionResult
+from strawberry.types.execution import PreExecutionError
+
+from kpro_graph.schema.context import Operation, Viewer
+from kpro_graph.schema.errors import public
+
+__all__ = ["KproSchema"]
+
+
+class KproSchema(strawberry.Schema):
+    """Strawberry's schema, with an operation of its own around each execution."""
+
+    async def execute(
+        self, query: Any, variable_values: Any = None, context_value: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Run a query or mutation; its access log is committed before the result is returned."""
+        operation = _operation(context_value, kwargs.get("operation_name"))
+        try:
+            result = await super().execute(query, variable_values, operation, *args, **kwargs)
+        except BaseException as error:
+            await operation.abandon(error)
+            raise
+        return await _ended(operation, result)
+
+    async def stream(
+        self, query: Any, variable_values: Any = None, context_value: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Run an operation as a stream of results; each is one reading with its own access log."""
+        operation = _operation(context_value, kwargs.get("operation_name"))
+        results = await super().stream(query, variable_values, operation, *args, **kwargs)
+        return self._each(operation, results)
+
+    async def _each(self, operation: Operation, results: Any) -> AsyncIterator[Any]:
+        try:
+            async for result in results:
+                yield await _ended(operation, result)
+        except GraphQLError as error:
+            # A syntax error found by the parser cache is raised instead of returned.
+            yield PreExecutionError(data=None, errors=public([error]))
+        except (GeneratorExit, asyncio.CancelledError) as error:
+            await operation.abandon(error)
+            raise
+        finally:
+            close = getattr(results, "aclose", None)
+            if close is not None:
+                await close()
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: Any = None) -> None:
+        """Keep strawberry from logging exception texts; faults are logged, redacted, where they are masked."""
+
+
+def _operation(context: Any, name: str | None) -> Operation:
+    assert isinstance(context, Viewer)
+    return Operation(context, name or "")
+
+
+async def _ended(operation: Operation, result: Any) -> Any:
+    """Commit what the operation read; without that there is no answer."""
+    if not isinstance(result, ExecutionResult):
+        return result
+    try:
+        await operation.settle()
+    except Exception as error:
+        fault = GraphQLError("", original_error=error)
+        return dataclasses.replace(result, data=None, errors=public([fault]))
+    if result.errors:
+        result.errors = public(result.errors)
+    return result

@@ -1,0 +1,91 @@
+"""How errors are worded for callers: a code on every one, no values echoed, our own faults masked with a reference."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from graphql import GraphQLError, GraphQLSyntaxError
+
+from kpro_graph import cpr
+from kpro_graph.errors import BadInput, KproError
+
+__all__ = ["public"]
+
+_logger = logging.getLogger("kpro_graph.faults")
+
+# graphql-core prints what was sent in these sentences; the place stays, the value goes.
+_VALUE = (
+    (
+        re.compile(r"^Variable '(\$\w+)' (?:got|has) invalid value .*?(?: at '([^']*)')?; .*$", re.DOTALL),
+        lambda match: f"Variable '{match[1]}' has a value of the wrong type{_at(match[2])}.",
+    ),
+    (
+        re.compile(r"^Argument '(\w+)' (?:of type '[^']*' )?has invalid value.*$", re.DOTALL),
+        lambda match: f"Argument '{match[1]}' has a value of the wrong type.",
+    ),
+    (
+        re.compile(r"^(?:Expected value of type|Value .* does not exist in|Enum) '?([\w!\[\]]+)'?.*$", re.DOTALL),
+        lambda match: f"A value does not fit the type '{match[1]}'.",
+    ),
+    (
+        re.compile(r"^(\w+) cannot (?:represent|be).*$", re.DOTALL),
+        lambda match: f"A value does not fit the type '{match[1]}'.",
+    ),
+)
+_SAFE = re.compile(
+    r"^(Cannot query field|Unknown argument|Unknown type|Unknown fragment|Unknown operation|Unknown directive|Field '|"
+    r"Fields '|Fragment|Variable '\$\w+' (is|of|contains|expected)|Cannot spread|There can be only one|Must provide|"
+    r"Subscription|This anonymous|Directive|Syntax Error|Too many|Query root|Schema is not|Operation|"
+    r"Argument '\w+' of required type|A mutation|Document|No operation)"
+)
+
+
+def _at(path: str | None) -> str:
+    return f" at '{path}'" if path else ""
+
+
+def public(errors: Iterable[GraphQLError]) -> list[GraphQLError]:
+    """Return the errors as the caller may see them; what is a fault of ours is logged under its reference."""
+    return [_public(error) for error in errors]
+
+
+def _public(error: GraphQLError) -> GraphQLError:
+    cause = error.original_error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    if isinstance(cause, KproError):
+        extensions: dict[str, Any] = {"code": cause.code}
+        if isinstance(cause, BadInput) and cause.path:
+            extensions["argument"] = cause.path
+        return _error(error, cpr.redact(str(cause)), extensions)
+    if cause is None:
+        code = "GRAPHQL_PARSE_FAILED" if isinstance(error, GraphQLSyntaxError) else "GRAPHQL_VALIDATION_FAILED"
+        if error.path is not None:
+            code = "BAD_INPUT"
+        return _error(error, _without_values(error.message), {"code": code})
+    reference = secrets.token_hex(6)
+    _logger.error(
+        "fault %s at %s: %s", reference, "/".join(map(str, error.path or ())), type(cause).__name__, exc_info=cause
+    )
+    return _error(error, "Something went wrong on our side.", {"code": "INTERNAL", "reference": reference})
+
+
+def _error(error: GraphQLError, message: str, extensions: dict[str, Any]) -> GraphQLError:
+    return GraphQLError(
+        message, nodes=error.nodes, source=error.source, positions=error.positions, path=error.path,
+        extensions=extensions,
+    )  # fmt: skip
+
+
+def _without_values(message: str) -> str:
+    for pattern, wording in _VALUE:
+        if match := pattern.match(message):
+            return cpr.redact(wording(match))
+    if _SAFE.match(message):
+        # A syntax error may quote a token of the document, and a literal may be a CPR number.
+        return cpr.redact(re.sub(r'(Unexpected \w+) ("[^"]*"|\S+)', r"\1", message))
+    return "The request does not fit the schema."

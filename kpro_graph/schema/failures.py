@@ -1,0 +1,200 @@
+"""Expected failures: typed members of a mutation's result, each with a code, words in two languages and a place."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import strawberry
+
+from kpro_graph import assignments, catalogue, citizens, cpr, episodes, responses
+from kpro_graph.errors import Rejected
+from kpro_graph.execution import one
+from kpro_graph.questionnaires import QuestionnaireInvalid, RuleSetInvalid
+
+if TYPE_CHECKING:
+    from kpro_graph.schema.responses import QuestionnaireResponse
+
+__all__ = [
+    "AlreadySubmitted",
+    "AnswersRejected",
+    "AssignmentClosed",
+    "DueDateInvalid",
+    "Failure",
+    "InvalidCpr",
+    "NameMissing",
+    "NotActive",
+    "OtherVersion",
+    "Problem",
+    "QuestionnaireRejected",
+    "ReasonMissing",
+    "StaleDraft",
+    "UnknownCitizen",
+    "UnknownReference",
+    "VersionConflict",
+    "failure",
+    "rejecting",
+]
+
+T = TypeVar("T")
+
+
+@strawberry.interface(description="Why a mutation did not do what was asked. Nothing was stored.")
+class Failure:
+    """What every expected failure says."""
+
+    code: str = strawberry.field(description="A stable code; the reference lists them all.")
+    message: str = strawberry.field(description="What is the case, in Danish, for the person at the screen.")
+    message_en: str = strawberry.field(description="The same in English.")
+    path: str = strawberry.field(description="The place in the input, such as `cpr`; empty where it is the whole.")
+
+
+@strawberry.type(description="One thing that is wrong with answers or with a questionnaire, and where.")
+class Problem:
+    """A problem with its place."""
+
+    code: str = strawberry.field(description="A stable code, such as `required` or `max_value`.")
+    severity: str = strawberry.field(description="`error` hinders; `warning` and `information` do not.")
+    link_id: str = strawberry.field(description="The item's linkId; empty where it is the whole.")
+    path: str = strawberry.field(description="The item's path with repeat indices, such as `group[1]/weight`.")
+    location: str = strawberry.field(description="The FHIRPath place in the document.")
+    message: str = strawberry.field(description="What is the case, in Danish.")
+    message_en: str = strawberry.field(description="The same in English.")
+
+
+@strawberry.type(description="The text is not a CPR number.")
+class InvalidCpr(Failure):
+    """INVALID_CPR."""
+
+
+@strawberry.type(description="No citizen with that CPR number has a record in the municipality.")
+class UnknownCitizen(Failure):
+    """CITIZEN_UNKNOWN."""
+
+
+@strawberry.type(description="A given name and a family name are needed.")
+class NameMissing(Failure):
+    """NAME_MISSING."""
+
+
+@strawberry.type(description="An id in the input refers to nothing that exists for you.")
+class UnknownReference(Failure):
+    """REFERENCE_UNKNOWN."""
+
+
+@strawberry.type(description="The episode or the questionnaire is not active, so this cannot be done.")
+class NotActive(Failure):
+    """EPISODE_NOT_ACTIVE, QUESTIONNAIRE_NOT_ACTIVE or WRONG_STATE."""
+
+
+@strawberry.type(description="The due date does not lie in the future.")
+class DueDateInvalid(Failure):
+    """DUE_DATE_INVALID."""
+
+
+@strawberry.type(description="The assignment is completed or withdrawn.")
+class AssignmentClosed(Failure):
+    """ASSIGNMENT_CLOSED."""
+
+
+@strawberry.type(description="The answers belong to another version of the questionnaire than the one assigned.")
+class OtherVersion(Failure):
+    """OTHER_VERSION."""
+
+
+@strawberry.type(description="The answer was changed elsewhere since the revision this change was based on.")
+class StaleDraft(Failure):
+    """STALE_DRAFT."""
+
+
+@strawberry.type(description="An amendment says why it is made.")
+class ReasonMissing(Failure):
+    """REASON_MISSING."""
+
+
+@strawberry.type(description="The answers break rules of the questionnaire. The draft is kept as it was.")
+class AnswersRejected(Failure):
+    """ANSWERS_REJECTED."""
+
+    problems: list[Problem] = strawberry.field(description="Every problem, with its place.")
+
+
+@strawberry.type(description="The assignment has been answered already.")
+class AlreadySubmitted(Failure):
+    """ALREADY_SUBMITTED."""
+
+    municipality_id: strawberry.Private[int]
+    key: strawberry.Private[object]
+    response: Annotated["QuestionnaireResponse", strawberry.lazy("kpro_graph.schema.responses")] | None = one(
+        by={"municipality_id": "municipality_id", "id": "key"}, description="The response that was stored."
+    )
+
+
+@strawberry.type(description="The document is no valid questionnaire or rule set.")
+class QuestionnaireRejected(Failure):
+    """QUESTIONNAIRE_INVALID or RULE_SET_INVALID."""
+
+    problems: list[Problem] = strawberry.field(description="Every problem, with its place in the document.")
+
+
+@strawberry.type(description="The version number is taken, or the rule set belongs to another version.")
+class VersionConflict(Failure):
+    """VERSION_TAKEN or RULES_MISMATCH."""
+
+
+_PLAIN: Mapping[type[Rejected], type[Failure]] = {
+    cpr.CprInvalid: InvalidCpr,
+    citizens.CitizenUnknown: UnknownCitizen,
+    citizens.NameMissing: NameMissing,
+    episodes.ReferenceUnknown: UnknownReference,
+    episodes.EpisodeNotActive: NotActive,
+    assignments.QuestionnaireNotActive: NotActive,
+    assignments.DueDateInvalid: DueDateInvalid,
+    catalogue.WrongState: NotActive,
+    catalogue.VersionTaken: VersionConflict,
+    catalogue.RulesMismatch: VersionConflict,
+    responses.AssignmentClosed: AssignmentClosed,
+    responses.OtherVersion: OtherVersion,
+    responses.StaleDraft: StaleDraft,
+    responses.ReasonMissing: ReasonMissing,
+}
+
+
+def problem(found: Any) -> Problem:
+    """Return a problem of the questionnaire engine as the API shows it."""
+    return Problem(
+        code=found.code,
+        severity=str(getattr(found, "severity", "error")),
+        link_id=getattr(found, "link_id", ""),
+        path=getattr(found, "path", ""),
+        location=getattr(found, "location", ""),
+        message=found.da,
+        message_en=found.en,
+    )
+
+
+def failure(error: Rejected) -> Failure:
+    """Return the member of a result that says what this rejection says."""
+    words = {"code": error.code, "message": error.da, "message_en": error.en, "path": error.path}
+    match error:
+        case responses.AnswersRejected():
+            return AnswersRejected(**words, problems=[problem(each) for each in error.problems])
+        case QuestionnaireInvalid() | RuleSetInvalid():
+            return QuestionnaireRejected(**words, problems=[problem(each) for each in error.problems])
+        case responses.AlreadySubmitted():
+            return AlreadySubmitted(**words, municipality_id=error.municipality_id, key=error.response_id)
+    return _PLAIN[type(error)](**words)
+
+
+def rejecting(resolver: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+    """Let a mutation answer with the failure that a rejection stands for."""
+
+    @functools.wraps(resolver)
+    async def attempt(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await resolver(*args, **kwargs)
+        except Rejected as error:
+            return failure(error)
+
+    return attempt

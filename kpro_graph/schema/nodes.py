@@ -1,0 +1,67 @@
+"""Node: what can be fetched again by its id alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import strawberry
+from graphql import GraphQLObjectType
+
+from kpro_graph.errors import BadInput
+from kpro_graph.execution import Row, load
+from kpro_graph.execution.ids import split
+
+__all__ = ["Node", "NodeQueries"]
+
+_MOST = 100
+
+
+@strawberry.interface(description="Something with an id by which it can be fetched again.")
+class Node:
+    """Relay's Node."""
+
+    id: strawberry.ID = strawberry.field(description="An opaque id, the same in every answer.")
+
+
+def _types(info: Any) -> dict[str, GraphQLObjectType]:
+    schema = info._raw_info.schema
+    node = schema.get_type("Node")
+    return {
+        origin.prefix: type_
+        for type_ in schema.get_possible_types(node)
+        if issubclass(origin := type_.extensions["strawberry-definition"].origin, Row)
+    }
+
+
+async def _node(info: Any, id_: str) -> Any:
+    parts = split(id_)
+    type_ = _types(info).get(parts[0]) if parts else None
+    if parts is None or type_ is None:
+        return None
+    return await load(info, type_, parts[1])
+
+
+@strawberry.type
+class NodeQueries:
+    """Look-ups by id."""
+
+    @strawberry.field(description="What has this id; null when there is none that you may see.")
+    async def node(
+        self, info: strawberry.Info, id: Annotated[strawberry.ID, strawberry.argument(description="A node's id.")]
+    ) -> Node | None:
+        """Return one node."""
+        info.context.actor  # noqa: B018  # nobody looks anything up without being someone
+        return await _node(info, id)  # type: ignore[no-any-return]
+
+    @strawberry.field(description="What has these ids, in their order; null where there is none that you may see.")
+    async def nodes(
+        self,
+        info: strawberry.Info,
+        ids: Annotated[list[strawberry.ID], strawberry.argument(description="At most 100 ids.")],
+    ) -> list[Node | None]:
+        """Return several nodes."""
+        info.context.actor  # noqa: B018
+        if len(ids) > _MOST:
+            raise BadInput(f"at most {_MOST} ids at a time", path="ids")
+        return list(await asyncio.gather(*(_node(info, id_) for id_ in ids)))

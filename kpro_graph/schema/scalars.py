@@ -1,0 +1,154 @@
+"""Scalars and enums of the API, each described down to its values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, NewType, TypeVar
+
+import strawberry
+from graphql import ValueNode, value_from_ast_untyped
+
+from kpro_graph.actors import ActorKind, Role
+from kpro_graph.assignments import AssignmentStatus
+from kpro_graph.catalogue import QuestionnaireStatus
+from kpro_graph.episodes import EpisodeStatus, LegalBasis
+from kpro_graph.events import EventType
+from kpro_graph.responses import Colour, ResponseStatus
+
+__all__ = ["CPR", "SCALARS", "described"]
+
+CPR = NewType("CPR", str)
+E_ = TypeVar("E_", bound=type[Enum])
+
+
+def _never(_value: object) -> str:
+    raise TypeError("a CPR number is never part of an answer")
+
+
+def _any_text(value: object) -> str:
+    # Whatever comes is judged by the mutation, which never repeats it; GraphQL's own coercion would print it.
+    return value if isinstance(value, str) else ""
+
+
+def _any_literal(node: ValueNode, variables: Mapping[str, Any] | None = None) -> str:
+    return _any_text(value_from_ast_untyped(node, variables))
+
+
+SCALARS: dict[object, Any] = {
+    CPR: strawberry.scalar(
+        name="CPR",
+        description="A CPR number, as ten digits or DDMMYY-SSSS. Input only: no answer, error or log repeats it. "
+        "Send it as a variable of a POST request.",
+        serialize=_never,
+        parse_value=_any_text,
+        parse_literal=_any_literal,
+    )
+}
+
+
+def described(enum: E_, description: str, values: Mapping[Any, str], name: str | None = None) -> E_:
+    """Make a domain enum one of the API's, with a description on every value."""
+    made = strawberry.enum(enum, name=name, description=description)
+    definition: Any = made.__strawberry_definition__  # type: ignore[attr-defined]
+    texts = {member.name: text for member, text in values.items()}
+    for value in definition.values:
+        value.description = texts[value.name]
+    return made
+
+
+described(
+    EpisodeStatus,
+    "Where an episode of care is in its life.",
+    {
+        EpisodeStatus.PLANNED: "Planned; waits for its start.",
+        EpisodeStatus.WAITLIST: "On a waiting list.",
+        EpisodeStatus.ACTIVE: "Under way; questionnaires can be assigned.",
+        EpisodeStatus.ON_HOLD: "Paused for a while.",
+        EpisodeStatus.FINISHED: "Ended as planned.",
+        EpisodeStatus.CANCELLED: "Called off.",
+        EpisodeStatus.ENTERED_IN_ERROR: "Opened by mistake.",
+    },
+)
+described(
+    LegalBasis,
+    "The act under which the municipality treats the citizen's data.",
+    {
+        LegalBasis.HEALTH_ACT: "Sundhedsloven.",
+        LegalBasis.SERVICE_ACT: "Serviceloven.",
+        LegalBasis.ELDERLY_ACT: "Ældreloven.",
+    },
+)
+described(
+    AssignmentStatus,
+    "How far an assignment has come.",
+    {
+        AssignmentStatus.REQUESTED: "Given to the citizen; nothing is answered yet.",
+        AssignmentStatus.IN_PROGRESS: "The citizen has begun.",
+        AssignmentStatus.COMPLETED: "The answers are submitted.",
+        AssignmentStatus.REVOKED: "Withdrawn; not to be answered.",
+    },
+)
+described(
+    QuestionnaireStatus,
+    "A questionnaire version's life. There is no way back.",
+    {
+        QuestionnaireStatus.DRAFT: "Being written; only editors see it.",
+        QuestionnaireStatus.ACTIVE: "In use; never changes again.",
+        QuestionnaireStatus.RETIRED: "No longer given out; answers to it can still be read.",
+    },
+)
+described(
+    ResponseStatus,
+    "A response's state.",
+    {
+        ResponseStatus.DRAFT: "Being answered; only the citizen sees it.",
+        ResponseStatus.COMPLETED: "Submitted; never changes again.",
+        ResponseStatus.AMENDED: "Submitted in place of an earlier version of the same response.",
+        ResponseStatus.ENTERED_IN_ERROR: "Does not count.",
+    },
+)
+described(
+    Colour,
+    "What an answer, a score or a whole response calls for. Show the word and icon too: colour alone is not enough.",
+    {
+        Colour.GREEN: "Nothing calls for attention.",
+        Colour.YELLOW: "May call for attention.",
+        Colour.RED: "Calls for attention.",
+        Colour.NOT_INTERPRETED: "No approved rule says anything, or something is missing. Never read it as green.",
+    },
+)
+described(
+    Role,
+    "The roles of Kommunal PRO. Each is held within a data scope.",
+    {
+        Role.CARETEAM_ADMINISTRATOR: "Care Team Administrator: manages care teams.",
+        Role.CLINICAL_ADMINISTRATOR: "Pakke- og forløbsbygger: builds packages and pathways.",
+        Role.QUESTIONNAIRE_EDITOR: "Spørgeskema editor: writes and activates questionnaires.",
+        Role.CITIZEN_ENROLLER: "Borgeropretter: creates citizens, opens episodes of care, assigns questionnaires.",
+        Role.CLINICAL_VIEWER: "Klinisk se-adgang: reads responses in own care teams.",
+        Role.MONITORING_ASSISTOR: "Monitoreringsmedhjælper: follows up on responses in own care teams.",
+        Role.INTEGRATOR: "A system that follows what happens in one municipality.",
+    },
+)
+described(
+    ActorKind,
+    "What sort of someone acts.",
+    {
+        ActorKind.CITIZEN: "A citizen, for themselves.",
+        ActorKind.EMPLOYEE: "An employee of the municipality.",
+        ActorKind.SYSTEM: "Another system.",
+    },
+)
+described(
+    EventType,
+    "Every kind of event.",
+    {
+        EventType.CITIZEN_REGISTERED: "A citizen's record was created.",
+        EventType.EPISODE_OPENED: "An episode of care was opened.",
+        EventType.QUESTIONNAIRE_ACTIVATED: "A questionnaire version came into use.",
+        EventType.QUESTIONNAIRE_ASSIGNED: "A questionnaire was assigned.",
+        EventType.RESPONSE_SUBMITTED: "A response was submitted.",
+        EventType.RESPONSE_AMENDED: "A response was amended.",
+    },
+)

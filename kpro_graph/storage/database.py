@@ -1,0 +1,255 @@
+"""The door to PostgreSQL: open it, read as an actor, change as an actor; nothing else reaches a row.
+
+Every session is one transaction whose municipalities are set in it and end with it, so a pooled connection carries
+nothing from one actor to the next, also behind a transaction pooler. Tortoise's writes run on the same connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+from uuid import UUID
+
+import asyncpg
+from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
+from tortoise.context import TortoiseContext, _current_context
+
+from kpro_graph.actors import Actor
+from kpro_graph.errors import ConfigurationError, Unavailable
+from kpro_graph.events import Happened
+from kpro_graph.storage import log
+from kpro_graph.storage.cipher import Cipher
+from kpro_graph.storage.tables import Event, new_id
+
+__all__ = ["Change", "Database", "Reading", "model_config"]
+
+_logger = logging.getLogger(__name__)
+
+# What asyncpg raises when the server is away, full or shutting down: the caller may try again.
+_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    asyncpg.QueryCanceledError,
+    TimeoutError,
+)
+
+_CAN_BYPASS = """
+SELECT r.rolsuper OR r.rolbypassrls OR EXISTS (
+    SELECT FROM pg_roles p
+    WHERE (p.rolsuper OR p.rolbypassrls) AND pg_has_role(r.oid, p.oid, 'MEMBER')
+) OR EXISTS (
+    SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND pg_has_role(r.oid, c.relowner, 'MEMBER')
+)
+FROM pg_roles r WHERE r.rolname = current_user
+"""
+_OPEN_TABLES = """
+SELECT array_agg(c.relname ORDER BY c.relname)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
+  AND EXISTS (
+      SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'municipality_id' AND NOT a.attisdropped
+  )
+  AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+"""
+
+
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    def get_reset_query(self) -> str:
+        # Nothing outlives a transaction here, so there is nothing to reset between two users of a connection.
+        return ""
+
+
+def model_config(dsn: str = "") -> dict[str, Any]:
+    """Return Tortoise's configuration; ``dsn`` is needed only where Tortoise itself connects (migrations)."""
+    return {
+        "connections": {"default": dsn or "asyncpg://nobody@localhost/none"},
+        "apps": {
+            "kpro": {
+                "models": ["kpro_graph.storage.tables"],
+                "default_connection": "default",
+                "migrations": "kpro_graph.storage.migrations",
+            }
+        },
+        "use_tz": True,
+        "timezone": "UTC",
+    }
+
+
+class Reading:
+    """One consistent look at the data an actor may see. Made by `Database.read`; serialises its statements."""
+
+    def __init__(self, connection: Any, actor: Actor, operation: str) -> None:
+        self.actor = actor
+        self.operation = operation
+        self.operation_id = new_id()
+        self.statements = 0
+        self._connection = connection
+        self._lock = asyncio.Lock()
+        self._seen: dict[tuple[int, UUID, str], set[str]] = {}
+
+    async def fetch(self, sql: str, arguments: Sequence[object] = ()) -> list[Any]:
+        """Run one statement and return its rows. Concurrent callers take turns: a connection does one at a time."""
+        async with self._lock:
+            self.statements += 1
+            rows: list[Any] = await self._connection.fetch(sql, *arguments)
+            return rows
+
+    def saw(self, municipality: int, citizen: UUID, fields: Iterable[str], action: str = "read") -> None:
+        """Note that a citizen's record is in the answer; it becomes a line of the access log."""
+        self._seen.setdefault((municipality, citizen, action), set()).update(fields)
+
+    async def _finish(self) -> None:
+        await log.write(self._connection, self.actor, self.operation_id, self.operation, self._seen)
+
+
+class Change(Reading):
+    """One change by one actor: rows, access-log lines and events are committed together or not at all."""
+
+    def __init__(
+        self, connection: Any, actor: Actor, operation: str, client: TransactionWrapper, cipher: Cipher
+    ) -> None:
+        super().__init__(connection, actor, operation)
+        self.using = client
+        self.cipher = cipher
+        self._happened: list[Happened] = []
+
+    def record(self, happened: Happened) -> None:
+        """Announce a fact; it is discarded if the change is not committed."""
+        self._happened.append(happened)
+
+    async def _finish(self) -> None:
+        for happened in self._happened:
+            await Event.create(
+                using_db=self.using,
+                municipality_id=self.actor.municipality,
+                type=happened.type.value,
+                citizen_id=happened.citizen_id,
+                care_team_id=happened.care_team_id,
+                subject_type=happened.subject_type,
+                subject_id=happened.subject_id,
+                subject_version=happened.subject_version,
+            )
+        await super()._finish()
+        if self._happened:
+            await self._connection.execute("SELECT pg_notify('kpro_recorded', '')")
+
+
+class Database:
+    """A pool of connections as the API's role, and the two ways to use it."""
+
+    def __init__(self, pool: Any, size: int, cipher: Cipher, models: TortoiseContext) -> None:
+        self.cipher = cipher
+        self._models = models
+        self._pool = pool
+        # asyncpg's own queue lets newcomers overtake; this gate is first come, first served.
+        self._gate = asyncio.Semaphore(size)
+
+    @classmethod
+    async def open(cls, dsn: str, cipher: Cipher, *, size: int = 10) -> Database:
+        """Connect and prove that the walls stand.
+
+        Raises:
+            ConfigurationError: the role could bypass row-level security, or a table has none.
+            Unavailable: the server does not answer.
+        """
+        models = TortoiseContext()
+        await models.init(config=model_config(), init_connections=False)
+        try:
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=1,
+                max_size=size,
+                connection_class=_Connection,
+                command_timeout=30,
+                server_settings={
+                    "application_name": "kpro_graph",
+                    "statement_timeout": "30000",
+                    "idle_in_transaction_session_timeout": "60000",
+                },
+            )
+        except _AWAY as error:
+            raise Unavailable(f"the database does not answer ({type(error).__name__})") from error
+        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, ValueError) as error:
+            raise ConfigurationError(
+                "KPRO_DATABASE_URL is refused by the server: check user, password and database name"
+            ) from error
+        database = cls(pool, size, cipher, models)
+        try:
+            await database._prove_walls()
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def close(self) -> None:
+        """Close every connection; sessions still running get ten seconds."""
+        try:
+            await asyncio.wait_for(self._pool.close(), 10)
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def _prove_walls(self) -> None:
+        async with self._pool.acquire() as connection:
+            if await connection.fetchval(_CAN_BYPASS):
+                raise ConfigurationError(
+                    "the API's database role can bypass row-level security (superuser, BYPASSRLS or owner of tables): "
+                    "connect as a role that has only the grants of kpro_api"
+                )
+            if unguarded := await connection.fetchval(_OPEN_TABLES):
+                raise ConfigurationError(f"tables without forced row-level security: {', '.join(unguarded)}")
+            if await connection.fetchval("SELECT to_regclass('public.municipality')") is None:
+                raise ConfigurationError("the database has no tables yet: run `kpro migrate`")
+
+    @asynccontextmanager
+    async def _session(self, municipalities: Iterable[int], isolation: str) -> AsyncIterator[Any]:
+        try:
+            async with (
+                self._gate,
+                self._pool.acquire(timeout=10) as connection,
+                connection.transaction(isolation=isolation),
+            ):
+                scope = "{" + ",".join(str(int(number)) for number in municipalities) + "}"
+                await connection.execute("SELECT set_config('kpro.municipalities', $1, true)", scope)
+                yield connection
+        except _AWAY as error:
+            _logger.warning("database unavailable: %s", type(error).__name__)
+            raise Unavailable("the database does not answer; nothing was changed") from error
+
+    @asynccontextmanager
+    async def peek(self, *municipalities: int) -> AsyncIterator[Any]:
+        """Open a bare session for finding out who an actor is, before there is one. For `identity` alone."""
+        async with self._session(municipalities, "read_committed") as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def read(self, actor: Actor, operation: str = "") -> AsyncIterator[Reading]:
+        """Open one snapshot as the actor; the access log is committed when the block ends, before anyone answers."""
+        async with self._session(actor.municipalities, "repeatable_read") as connection:
+            reading = Reading(connection, actor, operation)
+            yield reading
+            await reading._finish()
+
+    @asynccontextmanager
+    async def change(self, actor: Actor, operation: str = "") -> AsyncIterator[Change]:
+        """Open one change as the actor; an exception in the block leaves nothing behind."""
+        async with self._session((actor.municipality,), "read_committed") as connection:
+            # Tortoise finds its models' dialect through a context variable; it is this task's alone, so changes that
+            # overlap do not meet. Its own pool is never opened: statements run on the session's connection.
+            token = _current_context.set(self._models)
+            try:
+                client = TransactionWrapper(cast("AsyncpgDBClient", self._models.connections.get("default")))
+                client._connection = connection
+                change = Change(connection, actor, operation, client, self.cipher)
+                yield change
+                await change._finish()
+            finally:
+                _current_context.reset(token)

@@ -86,9 +86,7 @@ async def install(change: Change, source: bytes, rules: bytes | None = None) -> 
     require(actor, *EDITORS)
     questionnaire = read_questionnaire(source)
     rule_set = None if rules is None else read_rule_set(rules)
-    if rule_set is not None and (
-        rule_set.url != questionnaire.url or questionnaire.version not in rule_set.versions
-    ):
+    if rule_set is not None and (rule_set.url != questionnaire.url or questionnaire.version not in rule_set.versions):
         raise RulesMismatch(path="rules")
     created = await change.fetch(
         "INSERT INTO questionnaire (municipality_id, id, url, version, name, title, title_en, status, content,"

@@ -115,7 +115,7 @@ async def serving(product: Product, identity: DemoIdentity) -> AsyncIterator[Api
     )
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it
         await asyncio.sleep(0.01)
     api = Api(product, identity, f"http://127.0.0.1:{listening.getsockname()[1]}")
     try:

@@ -114,5 +114,5 @@ async def test_one_refused_file_names_its_faults_and_the_others_are_taken_in(api
     done = await asyncio.to_thread(importing, api, tmp_path, str(good), str(bad), str(broken), "--json")
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 1
-    assert [outcome["imported"] for outcome in outcomes] == [True, False, False]
+    assert [outcome["imported"] for outcome in outcomes] == [True, False, False], done.stderr
     assert outcomes[1]["problems"][0]["location"].startswith("Questionnaire.item")

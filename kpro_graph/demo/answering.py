@@ -121,7 +121,7 @@ class Answering:
         swing, other = chance.random() - 0.5, chance.random()
         if item.link_id in self._seldom:
             burden = burden * 2 - 1.2
-        burden = min(max(burden + swing * 0.35, 0.0), 1.0)
+        burden = min(max(burden + swing * 0.3, 0.0), 1.0)
         height = 1 - burden if item.link_id in self._better else burden
         match item.type:
             case ItemType.CHOICE | ItemType.OPEN_CHOICE if item.repeats:

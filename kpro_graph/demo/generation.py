@@ -19,7 +19,7 @@ from kpro_graph.actors import Role
 from kpro_graph.assignments import AssignmentStatus
 from kpro_graph.citizens import sort_name
 from kpro_graph.demo.answering import LEVELS, VARIANTS, Answering, Edition
-from kpro_graph.demography import CITIZENS_AT_MOST, DemoCitizen, DemoEmployee, DemoTeam, Demography
+from kpro_graph.demography import CITIZENS_AT_MOST, DemoCitizen, DemoEmployee, Demography, DemoTeam
 from kpro_graph.episodes import EpisodeStatus, LegalBasis
 from kpro_graph.errors import ConfigurationError
 from kpro_graph.responses.findings import Findings, write_receipt
@@ -367,12 +367,12 @@ class _Tendency:
     def draw(cls, chance: Random) -> _Tendency:
         kind, one, two = (chance.random() for _ in range(3))
         if kind < 0.40:
-            return cls(0.35 + 0.40 * one, -0.25 - 0.25 * two, 0.03, 1.0)
-        if kind < 0.58:
-            return cls(0.10 + 0.30 * one, 0.25 + 0.30 * two, 0.03, 1.0)
+            return cls(0.20 + 0.45 * one, -0.15 - 0.25 * two, 0.03, 1.0)
+        if kind < 0.56:
+            return cls(0.05 + 0.25 * one, 0.20 + 0.30 * two, 0.03, 1.0)
         if kind < 0.80:
-            return cls(0.25 + 0.30 * one, 0.0, 0.12 + 0.15 * two, 1.0 + 2.0 * two)
-        return cls(0.05 + 0.50 * one, 0.0, 0.02, 1.0)
+            return cls(0.15 + 0.25 * one, 0.0, 0.10 + 0.15 * two, 1.0 + 2.0 * two)
+        return cls(0.02 + 0.35 * one, 0.0, 0.02, 1.0)
 
     def level(self, progress: float, chance: Random) -> int:
         burden = self.start + self.slope * progress + self.swing * math.sin(2 * math.pi * self.waves * progress)

@@ -199,9 +199,7 @@ class _Work:
 
 _MUNICIPALITY = "INSERT INTO municipality (id, name, cvr) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 _UNITS = "SELECT id FROM organisation_unit WHERE municipality_id = $1"
-_UNIT = (
-    "INSERT INTO organisation_unit (municipality_id, id, parent_id, name, kle, active) VALUES ($1, $2, $3, $4, $5, true)"
-)
+_UNIT = "INSERT INTO organisation_unit (municipality_id, id, parent_id, name, kle, active) VALUES ($1, $2, $3, $4, $5, true)"
 _TEAM = (
     "INSERT INTO care_team (municipality_id, id, organisation_unit_id, name, reason_codes, status)"
     " VALUES ($1, $2, $3, $4, $5, 'active')"
@@ -209,7 +207,9 @@ _TEAM = (
 _EMPLOYEE = (
     "INSERT INTO employee (municipality_id, id, subject, name, cpr_sealed, active) VALUES ($1, $2, $3, $4, $5, true)"
 )
-_MEMBER = "INSERT INTO care_team_member (municipality_id, id, care_team_id, employee_id, role) VALUES ($1, $2, $3, $4, $5)"
+_MEMBER = (
+    "INSERT INTO care_team_member (municipality_id, id, care_team_id, employee_id, role) VALUES ($1, $2, $3, $4, $5)"
+)
 _PRESENT = """
 SELECT p.cpr_index FROM citizen c JOIN person p ON p.id = c.person_id
 WHERE c.municipality_id = $1 AND p.cpr_index = ANY($2)

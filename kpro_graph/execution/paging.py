@@ -91,17 +91,17 @@ class Connection(Generic[T]):
 
     page: strawberry.Private[Any]
 
-    @strawberry.field(description="The page's items with their cursors.")  # type: ignore[untyped-decorator]
+    @strawberry.field(description="The page's items with their cursors.")
     def edges(self) -> list[Edge[T]]:
         """Return the page's items with their cursors."""
         return [Edge(cursor=self.page.cursor(row), node=row) for row in self.page.rows]
 
-    @strawberry.field(description="The page's items without cursors.")  # type: ignore[untyped-decorator]
+    @strawberry.field(description="The page's items without cursors.")
     def nodes(self) -> list[T]:
         """Return the page's items."""
         return list(self.page.rows)
 
-    @strawberry.field(description="Where the page lies in its list.")  # type: ignore[untyped-decorator]
+    @strawberry.field(description="Where the page lies in its list.")
     def page_info(self) -> PageInfo:
         """Return where the page lies."""
         return PageInfo(
@@ -111,7 +111,7 @@ class Connection(Generic[T]):
             end_cursor=self.page.cursor(self.page.rows[-1]) if self.page.rows else None,
         )
 
-    @strawberry.field(  # type: ignore[untyped-decorator]
+    @strawberry.field(
         description="How many items the whole list has for this actor; costs one more statement for the level."
     )
     async def total_count(self) -> int:

@@ -9,13 +9,11 @@ from graphql import (
     FieldNode,
     FragmentSpreadNode,
     GraphQLAbstractType,
-    GraphQLIncludeDirective,
     GraphQLObjectType,
     GraphQLResolveInfo,
-    GraphQLSkipDirective,
     InlineFragmentNode,
     SelectionSetNode,
-    get_directive_values,
+    VariableNode,
     get_named_type,
     is_abstract_type,
 )
@@ -32,7 +30,7 @@ def declaration(type_: GraphQLObjectType, name: str) -> Any:
 
 
 def selected(
-    info: GraphQLResolveInfo, type_: GraphQLObjectType, nodes: Iterable[FieldNode]
+    info: GraphQLResolveInfo[Any], type_: GraphQLObjectType, nodes: Iterable[FieldNode]
 ) -> dict[str, list[FieldNode]]:
     """Return the fields selected of ``type_`` under these field nodes, by name."""
     found: dict[str, list[FieldNode]] = {}
@@ -43,7 +41,7 @@ def selected(
     return found
 
 
-def children(info: GraphQLResolveInfo, type_: GraphQLObjectType) -> list[FieldNode]:
+def children(info: GraphQLResolveInfo[Any], type_: GraphQLObjectType) -> list[FieldNode]:
     """Return the field nodes whose selections speak of a row of the current field's list.
 
     For a connection these are ``nodes`` and ``edges { node }``; for anything else the field itself.
@@ -62,7 +60,7 @@ def children(info: GraphQLResolveInfo, type_: GraphQLObjectType) -> list[FieldNo
 
 
 def _walk(
-    info: GraphQLResolveInfo, type_: GraphQLObjectType, selections: SelectionSetNode, visited: set[str]
+    info: GraphQLResolveInfo[Any], type_: GraphQLObjectType, selections: SelectionSetNode, visited: set[str]
 ) -> Iterator[FieldNode]:
     for node in selections.selections:
         if not _included(info, node):
@@ -80,18 +78,24 @@ def _walk(
                 yield from _walk(info, type_, fragment.selection_set, visited)
 
 
-def _included(info: GraphQLResolveInfo, node: Any) -> bool:
+def _included(info: GraphQLResolveInfo[Any], node: Any) -> bool:
     if not node.directives:
         return True
-    values = info.variable_values
-    skip = get_directive_values(GraphQLSkipDirective, node, values)
-    if skip and skip["if"]:
-        return False
-    include = get_directive_values(GraphQLIncludeDirective, node, values)
-    return not (include and not include["if"])
+    for directive in node.directives:
+        wanted = {"skip": False, "include": True}.get(directive.name.value)
+        if wanted is not None and _truth(info, directive.arguments[0].value) is not wanted:
+            return False
+    return True
 
 
-def _applies(info: GraphQLResolveInfo, type_: GraphQLObjectType, condition: str) -> bool:
+def _truth(info: GraphQLResolveInfo[Any], value: Any) -> bool:
+    if isinstance(value, VariableNode):
+        given: Any = info.variable_values
+        return bool(getattr(given, "coerced", given).get(value.name.value))
+    return bool(value.value)
+
+
+def _applies(info: GraphQLResolveInfo[Any], type_: GraphQLObjectType, condition: str) -> bool:
     if condition == type_.name:
         return True
     other = info.schema.get_type(condition)

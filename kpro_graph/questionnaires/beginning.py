@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from kpro_graph.questionnaires.calculation import Calculation
+from kpro_graph.questionnaires.evaluation import evaluate
 from kpro_graph.questionnaires.layout import Layout, Node, Scope, lay_out
 from kpro_graph.questionnaires.model import Item, Questionnaire, Value
 from kpro_graph.questionnaires.plan import plan_of
@@ -14,12 +16,17 @@ from kpro_graph.questionnaires.rendering import render
 __all__ = ["begin"]
 
 
-def begin(questionnaire: Questionnaire, *, variables: Mapping[str, list[Any]] | None = None) -> dict[str, Any]:
-    """Build a new response in progress with the initial answers, written down or given by expressions.
+def begin(
+    questionnaire: Questionnaire,
+    *,
+    variables: Mapping[str, list[Any]] | None = None,
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """Build a new response in progress with the initial and the calculated answers of what is to be asked at first.
 
     ``variables`` are values for the variables that come from outside, by name, without the %. An initial expression
     that fails or gives nothing leaves its question unanswered. A repeating group begins with one repetition where
-    something in it is filled in.
+    something in it is filled in. ``now`` is as in ``evaluate``.
     """
     plan = plan_of(questionnaire)
     response: dict[str, Any] = {"resourceType": "QuestionnaireResponse"}
@@ -29,15 +36,15 @@ def begin(questionnaire: Questionnaire, *, variables: Mapping[str, list[Any]] | 
     response["status"] = "in-progress"
     layout = lay_out(plan, response)
     _fill_in(layout, layout.root)
-    calculation = Calculation(questionnaire, layout, variables or {})
+    calculation = Calculation(questionnaire, layout, variables or {}, now)
     for node in list(layout.walk()):
         source = node.plan.item.initial_expression
         if source is not None and not node.values():
             values = calculation.values_of(source, node)
             if values:
                 node.replace(values)
-                layout.version += 1
-    return render(layout)
+                layout.touch(node)
+    return evaluate(questionnaire, render(layout), draft=True, variables=variables, now=now).response
 
 
 def _fill_in(layout: Layout, scope: Scope) -> None:
@@ -45,7 +52,7 @@ def _fill_in(layout: Layout, scope: Scope) -> None:
         initial = _initial_of(node.plan.item)
         if initial:
             node.replace(initial)
-            layout.version += 1
+            layout.touch(node)
         for below in _below(node):
             _fill_in(layout, below)
 

@@ -9,99 +9,47 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
-from weakref import WeakKeyDictionary
 
+from kpro_graph.questionnaires.coercion import coerce
+from kpro_graph.questionnaires.compiled import LANGUAGES, compiled_of
 from kpro_graph.questionnaires.expressions import (
     PREDEFINED_VARIABLES,
     Expression,
     ExpressionFailed,
-    ExpressionInvalid,
-    compile_expression,
     prepare,
 )
 from kpro_graph.questionnaires.layout import Layout, Node
-from kpro_graph.questionnaires.model import Item, ItemType, Questionnaire, SourceExpression, Value
-from kpro_graph.questionnaires.plan import ItemPlan, Plan
+from kpro_graph.questionnaires.model import Questionnaire, SourceExpression, Value
 from kpro_graph.questionnaires.problems import Problem, Severity, make_problem
 from kpro_graph.questionnaires.rendering import find_node, render
 from kpro_graph.questionnaires.values import same
 
-__all__ = ["Calculation", "Compiled", "coerce", "compiled_of"]
+__all__ = ["Calculation"]
 
 _SECONDS = 0.8
 """How long the expressions of one response may take altogether."""
 
 _RUNS = 20_000
-_FHIRPATH = frozenset({"text/fhirpath", "text/fhirpath+sdc"})
-
-
-class Compiled:
-    """The questionnaire's expressions, each compiled once, and the order in which values are calculated."""
-
-    def __init__(self, questionnaire: Questionnaire, plan: Plan) -> None:
-        self._by_text: dict[str, Expression | str] = {}
-        self.levels = _level(self, [each for each in plan.items.values() if each.item.calculated is not None])
-        self.dynamic = bool(self.levels) or any(each.item.enable_expression for each in plan.items.values())
-
-    def expression(self, source: SourceExpression) -> Expression | str:
-        """Return the compiled expression, or the reason why there is none."""
-        found = self._by_text.get(source.text)
-        if found is None:
-            try:
-                found = compile_expression(source.text)
-            except ExpressionInvalid as invalid:
-                found = str(invalid)
-            self._by_text[source.text] = found
-        return found
-
-
-_COMPILED: WeakKeyDictionary[Questionnaire, Compiled] = WeakKeyDictionary()
-
-
-def compiled_of(questionnaire: Questionnaire, plan: Plan) -> Compiled:
-    """Return the questionnaire's compiled expressions, worked out at the first call."""
-    compiled = _COMPILED.get(questionnaire)
-    if compiled is None:
-        compiled = _COMPILED[questionnaire] = Compiled(questionnaire, plan)
-    return compiled
-
-
-def _level(compiled: Compiled, plans: list[ItemPlan]) -> list[list[ItemPlan]]:
-    """Put calculated items in levels, each after those it names; the items of a circle share the last level."""
-    open_needs = {plan.item.link_id: _needs(compiled, plan) for plan in plans}
-    waiting = list(plans)
-    levels = []
-    while waiting:
-        names = {plan.item.link_id for plan in waiting}
-        ready = [plan for plan in waiting if not open_needs[plan.item.link_id] & (names - {plan.item.link_id})]
-        levels.append(ready or waiting)
-        waiting = [plan for plan in waiting if plan not in levels[-1]]
-    return levels
-
-
-def _needs(compiled: Compiled, plan: ItemPlan) -> set[str]:
-    """Return the linkIds that an item's calculation names, itself or through the variables in its scope."""
-    sources = [plan.item.calculated] if plan.item.calculated else []
-    for step in plan.chain:
-        sources.extend(step.item.variables)
-    needs: set[str] = set()
-    for source in sources:
-        expression = compiled.expression(source)
-        if isinstance(expression, Expression):
-            needs |= expression.dependencies()
-    return needs
 
 
 class Calculation:
     """The expressions of one evaluation, with what they saw and what failed."""
 
-    def __init__(self, questionnaire: Questionnaire, layout: Layout, variables: Mapping[str, list[Any]]) -> None:
+    def __init__(
+        self,
+        questionnaire: Questionnaire,
+        layout: Layout,
+        variables: Mapping[str, list[Any]],
+        now: datetime | None = None,
+    ) -> None:
+        self.now = now
         self.questionnaire = questionnaire
         self.layout = layout
         self._failures: dict[tuple[str, str], Problem] = {}
-        self._mismatches: dict[str, Problem] = {}
+        self._computed: dict[str, tuple[Node, list[Value]]] = {}
+        self._results: dict[tuple[str, str], tuple[int, list[Any] | None]] = {}
         self.compiled = compiled_of(questionnaire, layout.plan)
         self._given = {name: [] for name in questionnaire.outside} | dict(variables)
         self._resource: Any = None
@@ -117,14 +65,33 @@ class Calculation:
     @property
     def problems(self) -> list[Problem]:
         """What failed, and where a value that was sent differs from the calculated one."""
-        return [*self._failures.values(), *self._mismatches.values()]
+        return [*self._failures.values(), *self._mismatches()]
 
     def run(self, source: SourceExpression, node: Node | None) -> list[Any] | None:
         """Evaluate an expression at an item, or at the root; None where it failed, which is then taken down."""
         place = (source.location, node.path if node is not None else "")
+        known = self._results.get(place)
+        if known is not None and not self._changed_since(source, node, known[0]):
+            return known[1]
+        self._failures.pop(place, None)
+        result = self._run(source, node, place)
+        self._results[place] = (self.layout.version, result)
+        return result
+
+    def _changed_since(self, source: SourceExpression, node: Node | None, version: int) -> bool:
+        """Return whether anything the expression can see has changed since that version."""
+        layout = self.layout
+        if layout.version == version:
+            return False
+        seen = self.compiled.seen(self.questionnaire, source, node.plan if node is not None else None)
+        if seen is None:
+            return True
+        return any(layout.changed.get(link_id, 0) > version for link_id in seen)
+
+    def _run(self, source: SourceExpression, node: Node | None, place: tuple[str, str]) -> list[Any] | None:
         if place in self._too_slow:
             return None
-        if source.language not in _FHIRPATH:
+        if source.language not in LANGUAGES:
             self._fail(source, node, "it is not FHIRPath", "det er ikke FHIRPath")
             return None
         expression = self.compiled.expression(source)
@@ -155,6 +122,7 @@ class Calculation:
             questionnaire=self._questionnaire,
             qitem=node.plan.item.source if node is not None else None,
             variables=self._variables(expression, node),
+            now=self.now,
         )
 
     def _place(self, node: Node | None) -> Any:
@@ -219,7 +187,7 @@ class Calculation:
             return known
         source = declared[position]
         values: list[Any] = []
-        expression = self.compiled.expression(source) if source.language in _FHIRPATH else ""
+        expression = self.compiled.expression(source) if source.language in LANGUAGES else ""
         if isinstance(expression, Expression):
             here = self._place(node)
             values = expression.evaluate(
@@ -229,6 +197,7 @@ class Calculation:
                 questionnaire=self._questionnaire,
                 qitem=node.plan.item.source if node is not None else None,
                 variables=self._named(expression.variables() - PREDEFINED_VARIABLES, levels, depth, position),
+                now=self.now,
                 typed=True,
             )
         elif expression:
@@ -275,7 +244,7 @@ class Calculation:
             for node, values in found:
                 if values is not None:
                     node.replace(values)
-                    self.layout.version += 1
+                    self.layout.touch(node)
                     changed = True
         return changed
 
@@ -287,23 +256,26 @@ class Calculation:
             return None
         before = node.values()
         editable = not (item.read_only or item.hidden)
-        sent = bool(before) and not node.calculated
         result = self.run(source, node)
-        if result is None and sent:
-            return None
         values = self._coerce_all(source, node, result) if result is not None else []
-        if len(before) == len(values) and all(
-            old.kind == new.kind and same(old, new) for old, new in zip(before, values, strict=True)
-        ):
-            self._mismatches.pop(node.path, None)
-            return None
-        if sent:
-            if editable and not values:
-                return None
-            self._mismatches[node.path] = _mismatch(node, Severity.WARNING if editable else Severity.ERROR)
-            if editable:
-                return None
-        return values
+        kept = editable and bool(before) and not node.calculated
+        if result is None or (kept and not values):
+            self._computed.pop(node.path, None)
+        else:
+            self._computed[node.path] = (node, values)
+        return None if kept or _same_answers(before, values) else values
+
+    def _mismatches(self) -> list[Problem]:
+        """Return where an answer that was sent differs from the calculated one; that may be edited where it may."""
+        problems = []
+        for node, values in self._computed.values():
+            sent = node.sent if node.calculated else node.values()
+            if sent and node.enabled and not _same_answers(sent, values):
+                editable = not (node.plan.item.read_only or node.plan.item.hidden)
+                link_id, path, location = _place(node)
+                severity = Severity.WARNING if editable else Severity.ERROR
+                problems.append(make_problem("calculated_mismatch", link_id, path, location, severity=severity))
+        return problems
 
     def _coerce_all(self, source: SourceExpression, node: Node, result: list[Any]) -> list[Value]:
         if len(result) > 1 and not node.plan.item.repeats:
@@ -319,9 +291,10 @@ class Calculation:
         return values
 
 
-def _mismatch(node: Node, severity: Severity) -> Problem:
-    link_id, path, location = _place(node)
-    return make_problem("calculated_mismatch", link_id, path, location, severity=severity)
+def _same_answers(left: list[Value], right: list[Value]) -> bool:
+    return len(left) == len(right) and all(
+        one.kind == other.kind and same(one, other) for one, other in zip(left, right, strict=True)
+    )
 
 
 def _place(node: Node | None) -> tuple[str, str, str]:
@@ -338,87 +311,3 @@ def _levels(questionnaire: Questionnaire, node: Node | None) -> list[tuple[Node 
         node = node.within.node
     levels.append((None, questionnaire.variables))
     return levels[::-1]
-
-
-def coerce(plan: ItemPlan, result: object) -> Value | None:  # noqa: PLR0912 - one branch for each type
-    """Return an expression's result as an answer to the item, or None where it cannot be one."""
-    item = plan.item
-    number = result if isinstance(result, int | Decimal) and not isinstance(result, bool) else None
-    match item.type:
-        case ItemType.INTEGER:
-            if number is not None and number == int(number):
-                return Value("integer", int(number))
-        case ItemType.DECIMAL:
-            if number is not None:
-                return Value("decimal", number)
-            if isinstance(result, Mapping) and isinstance(result.get("value"), int | Decimal):
-                return Value("decimal", result["value"])
-        case ItemType.BOOLEAN:
-            if isinstance(result, bool):
-                return Value("boolean", result)
-        case ItemType.STRING | ItemType.TEXT:
-            return _as_text(result)
-        case ItemType.DATE | ItemType.DATE_TIME | ItemType.TIME:
-            if isinstance(result, str):
-                text = result.removeprefix("@").removeprefix("T")
-                return Value(item.type.value, text[:10] if item.type is ItemType.DATE else text)
-        case ItemType.URL:
-            if isinstance(result, str):
-                return Value("uri", result)
-        case ItemType.QUANTITY:
-            return _as_quantity(item, result, number)
-        case ItemType.CHOICE | ItemType.OPEN_CHOICE:
-            return _as_choice(plan, result)
-        case ItemType.ATTACHMENT | ItemType.REFERENCE:
-            if isinstance(result, Mapping):
-                return Value(next(iter(plan.kinds)), dict(result))
-    return None
-
-
-def _as_text(result: object) -> Value | None:
-    if isinstance(result, str):
-        return Value("string", result)
-    if isinstance(result, bool):
-        return Value("string", "true" if result else "false")
-    if isinstance(result, int | Decimal):
-        return Value("string", format(result, "f") if isinstance(result, Decimal) else str(result))
-    if isinstance(result, Mapping):
-        text = result.get("display") or result.get("code") or result.get("text")
-        return Value("string", text) if isinstance(text, str) else None
-    return None
-
-
-def _as_quantity(item: Item, result: object, number: int | Decimal | None) -> Value | None:
-    if isinstance(result, Mapping):
-        return Value("Quantity", dict(result))
-    if number is None:
-        return None
-    quantity: dict[str, Any] = {"value": number}
-    if item.unit is not None:
-        parts = (("unit", item.unit.display), ("system", item.unit.system), ("code", item.unit.code))
-        quantity.update({name: part for name, part in parts if part is not None})
-    return Value("Quantity", quantity)
-
-
-def _as_choice(plan: ItemPlan, result: object) -> Value | None:
-    """A coding stands for the option with its system and code, a text for the option with that code or that text."""
-    if isinstance(result, Mapping):
-        value = Value("Coding", dict(result))
-        option = plan.options.get(value.key)
-        return option.value if option is not None else value
-    for option in plan.item.options:
-        if option.value.code == result or (option.value.kind != "Coding" and option.value.value == result):
-            return option.value
-    if isinstance(result, str):
-        for option in plan.item.options:
-            if option.value.display == result:
-                return option.value
-        for concept in plan.value_set.concepts.values() if plan.value_set is not None else ():
-            if result in (concept.code, concept.display):
-                parts = (("system", concept.system), ("code", concept.code), ("display", concept.display))
-                return Value("Coding", {name: part for name, part in parts if part})
-        if plan.item.type is ItemType.OPEN_CHOICE:
-            return Value("string", result)
-        if not plan.item.options and plan.value_set is None:
-            return Value("Coding", {"code": result})
-    return None

@@ -38,7 +38,7 @@ def _decide(layout: Layout, scope: Scope, above: bool, asked: Asked | None) -> b
         for node in nodes:
             if node.enabled is not enabled:
                 node.enabled = enabled
-                layout.version += 1
+                layout.touch(node)
                 changed = True
             if plan.children:
                 if node.scope is not None:

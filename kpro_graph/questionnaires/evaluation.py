@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from kpro_graph.questionnaires.answers import Answers
-from kpro_graph.questionnaires.calculation import Calculation, coerce, compiled_of
+from kpro_graph.questionnaires.calculation import Calculation
 from kpro_graph.questionnaires.checking import Strictness, check, check_header, strictness_of
 from kpro_graph.questionnaires.checks import calculated_bounds, make_bound_check
-from kpro_graph.questionnaires.document import DocumentRefused, normalise
+from kpro_graph.questionnaires.coercion import coerce
+from kpro_graph.questionnaires.compiled import compiled_of
+from kpro_graph.questionnaires.document import DocumentRefused, normalise, text_of
 from kpro_graph.questionnaires.enablement import decide
 from kpro_graph.questionnaires.interpretation import Interpretation, RuleSet, interpret
 from kpro_graph.questionnaires.layout import Layout, Node, lay_out
@@ -26,7 +29,8 @@ from kpro_graph.questionnaires.scoring import Score, score
 
 __all__ = ["Evaluation", "evaluate"]
 
-_ROUNDS = 200
+_WORK = 500_000
+"""How many items are looked at, in all rounds together, before a response counts as not to be settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,14 @@ def evaluate(
     rules: RuleSet | None = None,
     draft: bool = False,
     variables: Mapping[str, list[Any]] | None = None,
+    now: datetime | None = None,
 ) -> Evaluation:
     """Check, calculate, score and interpret a FHIR QuestionnaireResponse, given as the parsed document.
 
     A draft, or a response whose status is in-progress, is checked leniently: what is missing is a warning.
     ``variables`` are values for the variables that come from outside, by name, without the %.
+    ``now`` is the moment of ``now()`` and ``today()`` in expressions: with its offset, else the moment the response was
+    authored, else the clock's.
     Any JSON may be given as the response; nothing is raised.
     """
     plan = plan_of(questionnaire)
@@ -70,7 +77,8 @@ def evaluate(
         refused = [make_problem(refusal.reason, location="QuestionnaireResponse", limit=refusal.limit)]
     layout = lay_out(plan, document)
     strictness = strictness_of(document, draft=draft)
-    calculation = _settle(questionnaire, plan, layout, variables or {})
+    moment = now or _moment_of(document)
+    calculation = _settle(questionnaire, plan, layout, variables or {}, moment)
     problems = refused + check_header(questionnaire, layout.response) + layout.problems
     problems += check(layout, strictness)
     problems += _judge_read_only(layout, strictness)
@@ -93,24 +101,46 @@ def evaluate(
     )
 
 
+def _rounds(plan: Plan) -> int:
+    """Every round settles one item at least, unless items switch each other in a circle."""
+    count = len(plan.items)
+    return min(count + 2, max(20, _WORK // (count + 1)))
+
+
+def _moment_of(document: object) -> datetime | None:
+    """Return the moment a response was authored, where it is written with its offset."""
+    authored = text_of(document, "authored")
+    if authored is None or "T" not in authored:
+        return None
+    try:
+        moment = datetime.fromisoformat(authored)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
+
+
 def _settle(
-    questionnaire: Questionnaire, plan: Plan, layout: Layout, variables: Mapping[str, list[Any]]
+    questionnaire: Questionnaire,
+    plan: Plan,
+    layout: Layout,
+    variables: Mapping[str, list[Any]],
+    now: datetime | None,
 ) -> Calculation | None:
     """Decide what is asked and calculate, again and again until nothing changes, within a bound."""
     if not plan.has_expressions:
         if plan.has_conditions:
-            for _ in range(_ROUNDS):
+            for _ in range(_rounds(plan)):
                 if not decide(layout) or plan.settled_in_order:
                     return None
-            calculation = Calculation(questionnaire, layout, variables)
+            calculation = Calculation(questionnaire, layout, variables, now)
             calculation.settled = False
             return calculation
         return None
-    calculation = Calculation(questionnaire, layout, variables)
+    calculation = Calculation(questionnaire, layout, variables, now)
     if not compiled_of(questionnaire, plan).dynamic and plan.settled_in_order:
         decide(layout)
         return calculation
-    for _ in range(_ROUNDS):
+    for _ in range(_rounds(plan)):
         changed = decide(layout, calculation.asked)
         if not calculation.calculate() and not changed:
             return calculation

@@ -27,6 +27,7 @@ __all__ = [
     "Threshold",
     "ThresholdCondition",
     "Used",
+    "quote",
     "refer_to_questionnaire",
     "refer_to_rules",
 ]
@@ -209,26 +210,32 @@ def _explain_score(one: Explanation, language: Language) -> str:
 
 
 def _explain_colour(one: Explanation, language: Language) -> str:
-    label = one.label.read(language)
     colour = COLOUR_WORDS[one.colour or Colour.NOT_INTERPRETED].read(language)
     if one.threshold is None or one.colour in (None, Colour.NOT_INTERPRETED):
         reason = "" if one.reason is None else f": {one.reason.text.read(language)}"
-        return f"{label} {'er' if language == 'da' else 'is'} {colour}{reason}."
+        return f"{quote(one.subject, one.label, language)} {'er' if language == 'da' else 'is'} {colour}{reason}."
     used = one.inputs[0] if one.inputs else None
     held = one.threshold.text.read(language)
     word = "" if one.word is None else f"{one.word.read(language)}; "
     source = f"kilde: {one.threshold.source}" if language == "da" else f"source: {one.threshold.source}"
     if used is None or used.kind in ("answered", "missing"):
         said = held[:1].upper() + held[1:]
-        name = f"»{label}«: " if language == "da" else f"“{label}”: "
-        return f"{name}{said} {'giver' if language == 'da' else 'gives'} {colour} ({word}{source})."
+        verb = "giver" if language == "da" else "gives"
+        return f"{quote(one.subject, one.label, language)}: {said} {verb} {colour} ({word}{source})."
     value = used.read(language)
-    if used.subject.startswith("item:"):
-        head = f"Svaret på »{label}« er {value}" if language == "da" else f"The answer to “{label}” is {value}"
-    else:
-        head = f"{label} er {value}" if language == "da" else f"{label} is {value}"
+    name = quote(one.subject, one.label, language)
+    if one.subject.startswith("item:"):
+        name = f"Svaret på {name}" if language == "da" else f"The answer to {name}"
+    head = f"{name} er {value}" if language == "da" else f"{name} is {value}"
     verb = ("er" if language == "da" else "is") if used.kind == "number" else ("giver" if language == "da" else "gives")
     return f"{head}; {held} {verb} {colour} ({word}{source})."
+
+
+def quote(subject: str, label: Text, language: Language) -> str:
+    """Return what to call a subject: a question's own words in quotation marks, the name of a score as it is."""
+    if not subject.startswith("item:"):
+        return label.read(language)
+    return f"»{label.da}«" if language == "da" else f"“{label.en}”"
 
 
 def _explain_whole(one: Explanation, language: Language) -> str:
@@ -241,13 +248,15 @@ def _explain_whole(one: Explanation, language: Language) -> str:
     if colour is Colour.GREEN:
         rest = "alt, der er vurderet, er grønt" if language == "da" else "everything that was judged is green"
         return f"{head}: {rest}."
-    labels = list(dict.fromkeys(part.label.read(language) for part in one.parts if part.colour is colour))
+    labels = list(
+        dict.fromkeys(quote(part.subject, part.label, language) for part in one.parts if part.colour is colour)
+    )
     because = "fordi" if language == "da" else "because"
     verb = "er" if language == "da" else ("is" if len(labels) == 1 else "are")
     if language == "da" and len(labels) > 1:
         name = {Colour.YELLOW: "gule", Colour.RED: "røde"}[colour]
     said = f"{head}, {because} {join_words(labels, language)} {verb} {name}."
-    unclear = list(dict.fromkeys(part.label.read(language) for part in one.parts if part.open))
+    unclear = list(dict.fromkeys(quote(part.subject, part.label, language) for part in one.parts if part.open))
     if unclear:
         names = join_words(unclear, language)
         said += f" Kunne ikke vurderes: {names}." if language == "da" else f" Could not be judged: {names}."

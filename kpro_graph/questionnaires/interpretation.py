@@ -24,6 +24,7 @@ from kpro_graph.questionnaires.explanation import (
     Explanation,
     Part,
     RuleSetReference,
+    quote,
     refer_to_questionnaire,
     refer_to_rules,
 )
@@ -314,6 +315,6 @@ def _tell(verdict: Verdict) -> Part:
 def _name_open(verdicts: list[Verdict]) -> Reason | None:
     if not verdicts:
         return None
-    da = join_words(list(dict.fromkeys(f"»{one.label.da}«" for one in verdicts)), "da")
-    en = join_words(list(dict.fromkeys(f"“{one.label.en}”" for one in verdicts)), "en")
+    da = join_words(list(dict.fromkeys(quote(one.subject, one.label, "da") for one in verdicts)), "da")
+    en = join_words(list(dict.fromkeys(quote(one.subject, one.label, "en") for one in verdicts)), "en")
     return Reason("not_all_judged", Text(f"{da} kunne ikke vurderes", f"{en} could not be judged"))

@@ -71,6 +71,7 @@ class Node:
         "plan",
         "rendered",
         "scope",
+        "sent",
         "source",
         "within",
     )
@@ -88,6 +89,7 @@ class Node:
         self.enabled = True
         self.calculated = False
         self.rendered: dict[str, Any] | None = None
+        self.sent: list[Value] = []
 
     @property
     def present(self) -> bool:
@@ -105,6 +107,8 @@ class Node:
 
     def replace(self, values: list[Value]) -> None:
         """Put calculated values in the place of the answers; items below them are kept by position."""
+        if not self.calculated:
+            self.sent = self.values()
         before = [answer for answer in self.answers if answer.source is not None]
         answers = []
         for index, value in enumerate(values):
@@ -134,10 +138,10 @@ class Node:
 class Layout:
     """A response laid out: its root, the faults of its structure, and whether it is a response at all.
 
-    ``version`` grows with every change to what is asked or answered.
+    ``version`` grows with every change to what is asked or answered; ``changed`` is each item's last.
     """
 
-    __slots__ = ("plan", "problems", "response", "root", "sound", "version")
+    __slots__ = ("changed", "plan", "problems", "response", "root", "sound", "version")
 
     def __init__(self, plan: Plan, response: Mapping[str, Any]) -> None:
         self.plan = plan
@@ -146,6 +150,12 @@ class Layout:
         self.problems: list[Problem] = []
         self.sound = True
         self.version = 0
+        self.changed: dict[str, int] = {}
+
+    def touch(self, node: Node) -> None:
+        """Take down that an item's answers, or whether it is asked, have changed."""
+        self.version += 1
+        self.changed[node.plan.item.link_id] = self.version
 
     def walk(self) -> Iterator[Node]:
         """Yield every item in questionnaire order, those above before those below."""
@@ -158,7 +168,7 @@ class Layout:
 
 
 def lay_out(plan: Plan, response: object) -> Layout:
-    """Lay the response out along the questionnaire; any JSON, as ``read_json`` or ``normalise`` give it, may be given."""
+    """Lay the response out along the questionnaire; any JSON may be given, as ``normalise`` gives it."""
     if not isinstance(response, dict):
         layout = Layout(plan, {})
         layout.sound = False

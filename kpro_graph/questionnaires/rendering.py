@@ -45,7 +45,7 @@ def _render_scope(scope: Scope, weighted: bool) -> list[dict[str, Any]]:
     return items
 
 
-def _render_node(node: Node, weighted: bool) -> dict[str, Any] | None:
+def _render_node(node: Node, weighted: bool) -> dict[str, Any] | None:  # noqa: PLR0912 - one pass, for speed
     plan, source = node.plan, node.source
     if node.scope is not None:
         below = _render_scope(node.scope, weighted) if plan.children else []

@@ -24,7 +24,16 @@ from kpro_graph.questionnaires.explanation import (
 from kpro_graph.questionnaires.instruments import Instrument, Scale, ScaleScore
 from kpro_graph.questionnaires.model import Questionnaire
 from kpro_graph.questionnaires.naming import words_of
-from kpro_graph.questionnaires.rules import AnswerScore, InstrumentScore, Missing, Output, RuleSet, Status, TotalScore
+from kpro_graph.questionnaires.rules import (
+    AnswerScore,
+    InstrumentScore,
+    Missing,
+    Output,
+    RuleSet,
+    ScoreDefinition,
+    Status,
+    TotalScore,
+)
 from kpro_graph.questionnaires.words import Reason, Text, join_words, write_number
 
 __all__ = ["Score", "score", "silence"]
@@ -53,13 +62,10 @@ def score(rules: RuleSet, answers: Answers, *, preview: bool = False) -> tuple[S
     sheet = _Sheet(rules, answers, hush, preview=preview)
     found: list[Score] = []
     for definition in rules.scores:
-        match definition:
-            case InstrumentScore():
-                found.extend(sheet.score_instrument(definition))
-            case TotalScore():
-                found.append(sheet.settle(definition, sheet.total(definition)))
-            case AnswerScore():
-                found.append(sheet.settle(definition, sheet.answer(definition)))
+        try:
+            found.extend(sheet.compute(definition))
+        except Exception:  # whatever fails in one definition, the others go on
+            found.extend(sheet.write(output, _Outcome(reason=_FAILED)) for output in definition.outputs())
     return tuple(found)
 
 
@@ -93,6 +99,15 @@ class _Sheet:
         self.hush = hush
         self.said_by: RuleSetReference = refer_to_rules(rules, preview=preview)
         self.said_of: QuestionnaireReference = refer_to_questionnaire(answers.questionnaire)
+
+    def compute(self, definition: ScoreDefinition) -> list[Score]:
+        match definition:
+            case InstrumentScore():
+                return self.score_instrument(definition)
+            case TotalScore():
+                return [self.settle(definition, self.total(definition))]
+            case AnswerScore():
+                return [self.settle(definition, self.answer(definition))]
 
     def settle(self, definition: TotalScore | AnswerScore, outcome: _Outcome) -> Score:
         (output,) = definition.outputs()
@@ -285,6 +300,7 @@ def _no_number(label: Text) -> Reason:
     )
 
 
+_FAILED = Reason("rule_failed", Text("beregningen fejlede", "the computation failed"))
 _OUTSIDE = Reason(
     "outside_declared_range",
     Text("resultatet ligger uden for det angivne interval", "the result lies outside the declared range"),

@@ -227,8 +227,9 @@ async def amend(change: Change, response_id: UUID | None, reason: str) -> tables
     if existing:
         raise AssignmentClosed(path="responseId")
     draft = await _open(change, assignment, version, number=given.version + 1, amends=given, reason=reason)
-    for row in read_json(given.answers):  # type: ignore[union-attr]
-        await _put(change, draft, row["path"], [as_fhir(value) for value in row["values"]], None)  # type: ignore[index, call-overload, union-attr]
+    former: Any = read_json(given.answers)
+    for row in former:
+        await _put(change, draft, row["path"], [as_fhir(value) for value in row["values"]], None)
     change.saw(draft.municipality_id, draft.citizen_id, ("answers",), action="update")
     return draft
 

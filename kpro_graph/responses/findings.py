@@ -1,4 +1,4 @@
-"""Findings: what a checked response amounts to, as the columns it is stored in. Pure: no database, no clock, no chance."""
+"""Findings: what a checked response amounts to, column by column. Pure: no database, no clock, no chance."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from kpro_graph.schema.assignments import Assignment, AssignmentMutations, AssignmentQueries
 from kpro_graph.schema.citizens import Citizen, CitizenMutations, CitizenQueries
-from kpro_graph.schema.entry import KproSchema
+from kpro_graph.schema.entry import KproSchema, Naming
 from kpro_graph.schema.episodes import EpisodeMutations, EpisodeOfCare, EpisodeQueries
 from kpro_graph.schema.nodes import NodeQueries
 from kpro_graph.schema.organisation import CareTeam, CareTeamQueries, Employee, OrganisationUnit
@@ -61,6 +61,6 @@ def make_schema() -> KproSchema:
             Assignment, CareTeam, Citizen, Employee, EpisodeOfCare, Interpretation, OrganisationUnit, Questionnaire,
             QuestionnaireResponse, Score,
         ],
-        extensions=[lambda: ParserCache(maxsize=500), lambda: ValidationCache(maxsize=500)],
+        extensions=[Naming, lambda: ParserCache(maxsize=500), lambda: ValidationCache(maxsize=500)],
         config=StrawberryConfig(scalar_map=SCALARS),
     )  # fmt: skip

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import strawberry
 from graphql import GraphQLError
+from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from kpro_graph.schema.context import Operation, Viewer
 from kpro_graph.schema.errors import public
 
-__all__ = ["KproSchema"]
+__all__ = ["KproSchema", "Naming"]
 
 
 class KproSchema(strawberry.Schema):
@@ -58,6 +59,16 @@ class KproSchema(strawberry.Schema):
 
     def process_errors(self, errors: list[GraphQLError], execution_context: Any = None) -> None:
         """Keep strawberry from logging exception texts; faults are logged, redacted, where they are masked."""
+
+
+class Naming(SchemaExtension):
+    """Tell the operation its name, so that the access log can say what was asked."""
+
+    def on_execute(self) -> Iterator[None]:
+        """Note the name, chosen by the caller or written in the document."""
+        context = self.execution_context
+        context.context.name = context.operation_name or ""
+        yield
 
 
 def _operation(context: Any, name: str | None) -> Operation:

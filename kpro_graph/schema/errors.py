@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from graphql import GraphQLError, GraphQLSyntaxError
@@ -18,29 +18,38 @@ __all__ = ["public"]
 _logger = logging.getLogger("kpro_graph.faults")
 
 # graphql-core prints what was sent in these sentences; the place stays, the value goes.
-_VALUE = (
+_VALUE: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (
-        re.compile(r"^Variable '(\$\w+)' (?:got|has) invalid value .*?(?: at '([^']*)')?; .*$", re.DOTALL),
-        lambda match: f"Variable '{match[1]}' has a value of the wrong type{_at(match[2])}.",
+        re.compile(r"^Variable '(\$\w+)' (?:got|has) invalid value(?: at ([\w.\[\]]+))?: (?!Expected).*$", re.DOTALL),
+        lambda match: f"Variable '{match[1]}'{_at(match[2])} has a value of the wrong type.",
     ),
     (
         re.compile(r"^Argument '(\w+)' (?:of type '[^']*' )?has invalid value.*$", re.DOTALL),
         lambda match: f"Argument '{match[1]}' has a value of the wrong type.",
     ),
     (
-        re.compile(r"^(?:Expected value of type|Value .* does not exist in|Enum) '?([\w!\[\]]+)'?.*$", re.DOTALL),
+        re.compile(r"^Value .* does not exist in '(\w+)' enum.*$", re.DOTALL),
+        lambda match: f"A value does not fit the type '{match[1]}'.",
+    ),
+    (
+        re.compile(r"^(?:Expected value of type|Enum) '?([\w!\[\]]+)'?.*$", re.DOTALL),
         lambda match: f"A value does not fit the type '{match[1]}'.",
     ),
     (
         re.compile(r"^(\w+) cannot (?:represent|be).*$", re.DOTALL),
         lambda match: f"A value does not fit the type '{match[1]}'.",
     ),
+    (
+        # A syntax error quotes a token of the document, and a literal may be a CPR number.
+        re.compile(r"^(Syntax Error: (?:Expected [^,]+, found|Unexpected) \w+).*$", re.DOTALL),
+        lambda match: f"{match[1]}.",
+    ),
 )
 _SAFE = re.compile(
     r"^(Cannot query field|Unknown argument|Unknown type|Unknown fragment|Unknown operation|Unknown directive|Field '|"
-    r"Fields '|Fragment|Variable '\$\w+' (is|of|contains|expected)|Cannot spread|There can be only one|Must provide|"
-    r"Subscription|This anonymous|Directive|Syntax Error|Too many|Query root|Schema is not|Operation|"
-    r"Argument '\w+' of required type|A mutation|Document|No operation)"
+    r"Fields '|Fragment|Variable '\$\w+' (is|of|contains|expected|has invalid value[^:]*: Expected (a )?value of non)|"
+    r"Cannot spread|There can be only one|Must provide|Subscription|This anonymous|Directive|Too many|Query root|"
+    r"Schema is not|Operation|Argument '\w+' of required type|A mutation|Document|No operation)"
 )
 
 
@@ -86,6 +95,5 @@ def _without_values(message: str) -> str:
         if match := pattern.match(message):
             return cpr.redact(wording(match))
     if _SAFE.match(message):
-        # A syntax error may quote a token of the document, and a literal may be a CPR number.
-        return cpr.redact(re.sub(r'(Unexpected \w+) ("[^"]*"|\S+)', r"\1", message))
+        return cpr.redact(message)
     return "The request does not fit the schema."

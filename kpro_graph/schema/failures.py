@@ -176,7 +176,7 @@ def problem(found: Any) -> Problem:
 
 def failure(error: Rejected) -> Failure:
     """Return the member of a result that says what this rejection says."""
-    words = {"code": error.code, "message": error.da, "message_en": error.en, "path": error.path}
+    words: dict[str, Any] = {"code": error.code, "message": error.da, "message_en": error.en, "path": error.path}
     match error:
         case responses.AnswersRejected():
             return AnswersRejected(**words, problems=[problem(each) for each in error.problems])

@@ -31,7 +31,7 @@ def _any_text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _any_literal(node: ValueNode, variables: Mapping[str, Any] | None = None) -> str:
+def _any_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> str:
     return _any_text(value_from_ast_untyped(node, variables))
 
 

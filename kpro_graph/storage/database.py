@@ -162,7 +162,11 @@ class Database:
             Unavailable: the server does not answer.
         """
         models = TortoiseContext()
-        await models.init(config=model_config(), init_connections=False)
+        token = _current_context.set(models)
+        try:
+            await models.init(config=model_config())
+        finally:
+            _current_context.reset(token)
         try:
             pool = await asyncpg.create_pool(
                 dsn,

@@ -36,13 +36,13 @@ def resource(cases: Path, name: str | None) -> Any:
 
 
 def is_output(expected: dict[str, Any], found: Any) -> bool:
-    text = expected["value"]
+    text: str = expected["value"]
     if isinstance(found, bool):
         return str(found).lower() == text
     if isinstance(found, int | Decimal):
         return Decimal(text) == found
     if isinstance(found, dict):
-        return f"{found['value']} '{found['unit']}'" == text
+        return text == f"{found['value']} '{found['unit']}'"
     return text in (found, f"@{found}", f"@T{found}")
 
 
@@ -78,7 +78,8 @@ def agrees(expected: Any, found: Any) -> bool:
         return expected is found
     if isinstance(expected, int | float | Decimal) and isinstance(found, int | float | Decimal):
         # The other side reckons with binary fractions of 15 digits.
-        return abs(Decimal(expected) - Decimal(found)) <= Decimal("1e-9") * max(1, abs(Decimal(expected)))
+        size = max(Decimal(1), abs(Decimal(expected)))
+        return abs(Decimal(expected) - Decimal(found)) <= Decimal("1e-9") * size
     return bool(expected == found)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,22 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpro_graph.questionnaires import instruments
-from kpro_graph.questionnaires.answers import Answers, assemble
-from kpro_graph.questionnaires.enablement import decide
+from kpro_graph.questionnaires.answers import Answers
+from kpro_graph.questionnaires.evaluation import evaluate
 from kpro_graph.questionnaires.explanation import Explanation
-from kpro_graph.questionnaires.layout import lay_out
-from kpro_graph.questionnaires.model import Questionnaire
-from kpro_graph.questionnaires.plan import plan_of
-from kpro_graph.questionnaires.reading import read_questionnaire
 from kpro_graph.questionnaires.rules import RuleSet, read_rule_set
 from kpro_graph.questionnaires.scoring import Score, score
-
-CONTENT = Path(__file__).parents[2] / "kpro_graph" / "plugins" / "national_questionnaires" / "content"
-ORDINAL = "http://hl7.org/fhir/StructureDefinition/ordinalValue"
-URL = "https://example.org/Questionnaire/q"
+from tests.sheets import CONTENT, LABEL, ORDINAL, URL, answer, holds_float, make, rule_set
 
 
-def choice(link_id: str, weights: Mapping[str, int | Decimal | None], **more: Any) -> dict[str, Any]:
+def weighing(link_id: str, weights: Mapping[str, int | Decimal | None], **more: Any) -> dict[str, Any]:
     """An item with coded options by weight."""
     options = []
     for code, weight in weights.items():
@@ -39,65 +31,12 @@ def choice(link_id: str, weights: Mapping[str, int | Decimal | None], **more: An
     return {"linkId": link_id, "type": "choice", "text": f"Spørgsmål {link_id}", "answerOption": options, **more}
 
 
-def make(*items: dict[str, Any], version: str = "1.0.0", url: str = URL) -> Questionnaire:
-    return read_questionnaire(
-        {
-            "resourceType": "Questionnaire",
-            "url": url,
-            "version": version,
-            "status": "active",
-            "language": "da",
-            "item": list(items),
-        }
-    )
+def scoring_rules(*scores: dict[str, Any], **more: Any) -> RuleSet:
+    return rule_set(scores=list(scores), **more)
 
 
-def answer(questionnaire: Questionnaire, given: Mapping[str, Any]) -> Answers:
-    """Answers by path: text is a code, a bool a boolean, a number an integer or decimal; a list is several."""
-    written: dict[str, list[dict[str, Any]]] = {}
-    for path, values in given.items():
-        for value in values if isinstance(values, list) else [values]:
-            match value:
-                case bool():
-                    one: dict[str, Any] = {"valueBoolean": value}
-                case int():
-                    one = {"valueInteger": value}
-                case Decimal():
-                    one = {"valueDecimal": value}
-                case dict():
-                    one = value
-                case _:
-                    one = {"valueCoding": {"system": "urn:x", "code": value}}
-            written.setdefault(path, []).append(one)
-    layout = lay_out(plan_of(questionnaire), assemble(questionnaire, written))
-    decide(layout)
-    return Answers(questionnaire, layout)
-
-
-def rule_set(*scores: dict[str, Any], **more: Any) -> RuleSet:
-    return read_rule_set(
-        {
-            "format": "kpro-graph/rule-set/1",
-            "id": "rules",
-            "version": "1.0.0",
-            "questionnaire": {"url": URL, "versions": ["1.0.0"]},
-            "title": {"da": "Regler", "en": "Rules"},
-            "status": "approved",
-            "approval": {"by": "Klinisk råd", "at": "2026-11-01T12:00:00+01:00"},
-            "intendedPurpose": {"da": "Samtale", "en": "Dialogue"},
-            "medicalDeviceClass": "not_a_device",
-            "meaning": "dialogue",
-            "scores": list(scores),
-            "rules": [],
-            "topics": [],
-            **more,
-        }
-    )
-
-
-LABEL = {"da": "Mål", "en": "Measure"}
 LEVELS = {"a": 0, "b": 1, "c": 2, "d": 3}
-THREE = make(*(choice(name, LEVELS) for name in ("x", "y", "z")))
+THREE = make(*(weighing(name, LEVELS) for name in ("x", "y", "z")))
 
 
 def total(kind: str = "sum", rule: str = "refuse", **more: Any) -> dict[str, Any]:
@@ -134,7 +73,7 @@ def reason(found: Score) -> str:
 def test_sums_and_means_follow_their_own_rule_about_missing_answers(
     definition: dict[str, Any], given: dict[str, Any], expected: str
 ) -> None:
-    assert only(rule_set(definition), answer(THREE, given)).value == Decimal(expected)
+    assert only(scoring_rules(definition), answer(THREE, given)).value == Decimal(expected)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +88,7 @@ def test_sums_and_means_follow_their_own_rule_about_missing_answers(
 def test_too_few_answers_give_no_value_and_name_what_is_missing(
     definition: dict[str, Any], given: dict[str, Any]
 ) -> None:
-    found = only(rule_set(definition), answer(THREE, given))
+    found = only(scoring_rules(definition), answer(THREE, given))
     assert reason(found) == "missing_answer"
     assert "Spørgsmål z" in found.explanation.sentence("da")
 
@@ -157,35 +96,41 @@ def test_too_few_answers_give_no_value_and_name_what_is_missing(
 def test_a_weight_goes_before_a_number_and_a_number_serves_without_one() -> None:
     options = [{"valueInteger": 10, "extension": [{"url": ORDINAL, "valueDecimal": 3}]}, {"valueInteger": 20}]
     questionnaire = make({"linkId": "x", "type": "choice", "answerOption": options}, {"linkId": "y", "type": "decimal"})
-    rules = rule_set(total(items=["x", "y"]))
-    assert only(rules, answer(questionnaire, {"x": 10, "y": Decimal("0.250")})).value == Decimal("3.25")
-    assert only(rules, answer(questionnaire, {"x": 20, "y": Decimal("0.250")})).value == Decimal("20.25")
+    rules = scoring_rules(total(items=["x", "y"]))
+    assert only(rules, answer(questionnaire, {"x": {"valueInteger": 10}, "y": Decimal("0.250")})).value == Decimal(
+        "3.25"
+    )
+    assert only(rules, answer(questionnaire, {"x": {"valueInteger": 20}, "y": Decimal("0.250")})).value == Decimal(
+        "20.25"
+    )
 
 
 def test_weights_are_looked_up_by_question_so_reversed_questions_score_right() -> None:
     questionnaire = make(
-        choice("x", LEVELS), choice("y", dict(zip(LEVELS, reversed(LEVELS.values()), strict=True))), choice("z", LEVELS)
+        weighing("x", LEVELS),
+        weighing("y", dict(zip(LEVELS, reversed(LEVELS.values()), strict=True))),
+        weighing("z", LEVELS),
     )
-    assert only(rule_set(total()), answer(questionnaire, {"x": "d", "y": "d", "z": "a"})).value == 3
+    assert only(scoring_rules(total()), answer(questionnaire, {"x": "d", "y": "d", "z": "a"})).value == 3
 
 
 def test_several_weighted_answers_to_one_question_are_added() -> None:
-    questionnaire = make(choice("x", LEVELS, repeats=True))
-    rules = rule_set({"code": "m", "kind": "item", "label": LABEL, "item": "x"})
+    questionnaire = make(weighing("x", LEVELS, repeats=True))
+    rules = scoring_rules({"code": "m", "kind": "item", "label": LABEL, "item": "x"})
     assert only(rules, answer(questionnaire, {"x": ["b", "d"]})).value == 4
 
 
 def test_an_answer_without_weight_or_number_is_no_zero() -> None:
-    questionnaire = make(choice("x", {"a": 1, "b": None}, repeats=True), {"linkId": "y", "type": "string"})
-    rules = rule_set(total(items=["x", "y"], rule="skip", atLeast=1))
+    questionnaire = make(weighing("x", {"a": 1, "b": None}, repeats=True), {"linkId": "y", "type": "string"})
+    rules = scoring_rules(total(items=["x", "y"], rule="skip", atLeast=1))
     assert reason(only(rules, answer(questionnaire, {"x": "b"}))) == "no_number"
     assert reason(only(rules, answer(questionnaire, {"x": ["a", "b"]}))) == "several_answers"
     assert reason(only(rules, answer(questionnaire, {"x": "a", "y": {"valueString": "7"}}))) == "no_number"
 
 
 def test_an_instrument_takes_one_answer_for_each_input() -> None:
-    questionnaire = make(*(choice(str(n), {str(m): m for m in range(6)}, repeats=True) for n in range(1, 6)))
-    rules = rule_set(
+    questionnaire = make(*(weighing(str(n), {str(m): m for m in range(6)}, repeats=True) for n in range(1, 6)))
+    rules = scoring_rules(
         {"code": "who5", "kind": "instrument", "instrument": "who-5", "inputs": {str(n): str(n) for n in range(1, 6)}}
     )
     given: dict[str, Any] = {str(n): "3" for n in range(1, 6)}
@@ -195,8 +140,8 @@ def test_an_instrument_takes_one_answer_for_each_input() -> None:
 
 
 def test_an_instrument_with_a_weight_outside_its_bounds_gives_no_score() -> None:
-    questionnaire = make(*(choice(str(n), {str(m): m + 1 for m in range(6)}) for n in range(1, 6)))
-    rules = rule_set(
+    questionnaire = make(*(weighing(str(n), {str(m): m + 1 for m in range(6)}) for n in range(1, 6)))
+    rules = scoring_rules(
         {"code": "who5", "kind": "instrument", "instrument": "who-5", "inputs": {str(n): str(n) for n in range(1, 6)}}
     )
     assert reason(only(rules, answer(questionnaire, {str(n): "5" for n in range(1, 6)}))) == "out_of_range"
@@ -207,11 +152,11 @@ def test_an_instrument_of_many_scales_gives_them_all_or_the_one_asked_for() -> N
     inputs = {str(n): f"q{n}" for n in range(1, 31)}
     definition = {"code": "c30", "kind": "instrument", "instrument": "qlq-c30", "inputs": inputs}
     given = {f"q{n}": 2 for n in range(1, 31)}
-    found = score(rule_set(definition), answer(questionnaire, given))
+    found = score(scoring_rules(definition), answer(questionnaire, given))
     assert [one.code for one in found][:3] == ["c30.QL", "c30.PF", "c30.RF"]
     assert len(found) == 16
     assert found[1].value == Decimal("66.666666666667")
-    pain = rule_set({**definition, "scale": "PA", "label": LABEL})
+    pain = scoring_rules({**definition, "scale": "PA", "label": LABEL})
     assert [(one.code, one.label_da, one.value) for one in score(pain, answer(questionnaire, given))] == [
         ("c30", "Mål", Decimal("33.333333333333"))
     ]
@@ -220,7 +165,7 @@ def test_an_instrument_of_many_scales_gives_them_all_or_the_one_asked_for() -> N
 def test_heartqol_tells_in_every_explanation_that_its_split_is_not_verified() -> None:
     questionnaire = make(*({"linkId": f"q{n}", "type": "integer"} for n in range(1, 15)))
     inputs = {str(n): f"q{n}" for n in range(1, 15)}
-    rules = rule_set({"code": "h", "kind": "instrument", "instrument": "heartqol", "inputs": inputs})
+    rules = scoring_rules({"code": "h", "kind": "instrument", "instrument": "heartqol", "inputs": inputs})
     for found in score(rules, answer(questionnaire, {f"q{n}": 1 for n in range(1, 15)})):
         assert found.value == 1
         assert "ikke bekræftet" in found.explanation.sentence("da")
@@ -229,8 +174,8 @@ def test_heartqol_tells_in_every_explanation_that_its_split_is_not_verified() ->
 
 def test_a_question_that_was_not_to_be_asked_never_counts() -> None:
     condition = [{"question": "x", "operator": "=", "answerCoding": {"system": "urn:x", "code": "d"}}]
-    questionnaire = make(choice("x", LEVELS), choice("y", LEVELS, enableWhen=condition), choice("z", LEVELS))
-    rules = rule_set(total(rule="skip", atLeast=1))
+    questionnaire = make(weighing("x", LEVELS), weighing("y", LEVELS, enableWhen=condition), weighing("z", LEVELS))
+    rules = scoring_rules(total(rule="skip", atLeast=1))
     assert only(rules, answer(questionnaire, {"x": "a", "y": "d", "z": "b"})).value == 1
     assert only(rules, answer(questionnaire, {"x": "d", "y": "d", "z": "b"})).value == 7
 
@@ -241,8 +186,8 @@ def test_a_question_that_was_not_to_be_asked_never_counts() -> None:
 )
 def test_disabled_answers_never_influence_a_score_or_its_explanation(hidden: str | None, shown: dict[str, str]) -> None:
     never = [{"question": "y", "operator": "=", "answerCoding": {"system": "urn:x", "code": "nothing"}}]
-    questionnaire = make(choice("x", LEVELS, enableWhen=never), choice("y", LEVELS), choice("z", LEVELS))
-    rules = rule_set(total(rule="mean", atLeast=1))
+    questionnaire = make(weighing("x", LEVELS, enableWhen=never), weighing("y", LEVELS), weighing("z", LEVELS))
+    rules = scoring_rules(total(rule="mean", atLeast=1))
     with_answer = answer(questionnaire, shown if hidden is None else {"x": hidden, **shown})
     assert score(rules, with_answer) == score(rules, answer(questionnaire, shown))
 
@@ -258,25 +203,65 @@ def test_a_calculated_item_scores_only_where_the_questionnaire_calculates_it() -
     )
     answers = answer(questionnaire, {"sum": 2, "typed": 2})
     for item, expected in (("sum", Decimal(2)), ("typed", None), ("absent", None)):
-        found = only(rule_set({"code": "m", "kind": "calculated", "label": LABEL, "item": item}), answers)
+        found = only(scoring_rules({"code": "m", "kind": "calculated", "label": LABEL, "item": item}), answers)
         assert found.value == expected
-    found = only(rule_set({"code": "m", "kind": "calculated", "label": LABEL, "item": "typed"}), answers)
+    found = only(scoring_rules({"code": "m", "kind": "calculated", "label": LABEL, "item": "typed"}), answers)
     assert reason(found) == "not_calculated"
-    found = only(rule_set({"code": "m", "kind": "item", "label": LABEL, "item": "absent"}), answers)
+    found = only(scoring_rules({"code": "m", "kind": "item", "label": LABEL, "item": "absent"}), answers)
     assert reason(found) == "unknown_item"
 
 
 def test_a_value_outside_the_declared_range_is_refused() -> None:
-    rules = rule_set(total(minimum=0, maximum=5))
+    rules = scoring_rules(total(minimum=0, maximum=5))
     assert only(rules, answer(THREE, {"x": "b", "y": "b", "z": "d"})).value == 5
     assert reason(only(rules, answer(THREE, {"x": "b", "y": "c", "z": "d"}))) == "outside_declared_range"
 
 
 def test_numbers_too_large_to_be_exact_are_refused() -> None:
     questionnaire = make({"linkId": "x", "type": "decimal"})
-    rules = rule_set({"code": "m", "kind": "item", "label": LABEL, "item": "x"})
+    rules = scoring_rules({"code": "m", "kind": "item", "label": LABEL, "item": "x"})
     assert only(rules, answer(questionnaire, {"x": Decimal("1E+30")})).value == Decimal("1E+30")
     assert reason(only(rules, answer(questionnaire, {"x": Decimal("1E+60")}))) == "not_exact"
+
+
+NONSENSE = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.decimals(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=4),
+    lambda parts: (
+        st.lists(parts, max_size=3)
+        | st.dictionaries(st.sampled_from(["system", "code", "display", "value"]), parts, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(
+    given=st.dictionaries(
+        st.sampled_from("xyz"),
+        st.lists(
+            st.dictionaries(st.sampled_from(["valueCoding", "valueDecimal", "valueQuantity"]), NONSENSE, max_size=1),
+            max_size=2,
+        ),
+    )
+)
+def test_answers_that_are_no_fhir_values_give_a_score_or_a_reason_and_no_crash(
+    given: dict[str, list[dict[str, Any]]],
+) -> None:
+    questionnaire = make(weighing("x", LEVELS), {"linkId": "y", "type": "decimal"}, {"linkId": "z", "type": "quantity"})
+    item = {"code": "i", "kind": "item", "label": LABEL, "item": "x"}
+    response = {
+        "resourceType": "QuestionnaireResponse",
+        "status": "completed",
+        "item": [{"linkId": link_id, "answer": answers} for link_id, answers in given.items()],
+    }
+    found_all = evaluate(questionnaire, response, rules=scoring_rules(total(rule="skip", atLeast=1), item)).scores
+    assert [found.code for found in found_all] == ["m", "i"]
+    for found in found_all:
+        assert (found.value is None) == (found.explanation.reason is not None)
+        assert found.explanation.sentence("da")
 
 
 @pytest.mark.parametrize(
@@ -290,24 +275,24 @@ def test_numbers_too_large_to_be_exact_are_refused() -> None:
 )
 def test_a_rule_set_that_may_not_speak_gives_no_scores(more: dict[str, Any], expected: str) -> None:
     answers = answer(THREE, {"x": "b", "y": "c", "z": "d"})
-    found = only(rule_set(total(), **more), answers)
+    found = only(scoring_rules(total(), **more), answers)
     assert reason(found) == expected
     assert found.explanation.inputs == ()
 
 
 def test_a_draft_speaks_in_a_preview_and_says_so() -> None:
     answers = answer(THREE, {"x": "b", "y": "c", "z": "d"})
-    (found,) = score(rule_set(total(), status="draft"), answers, preview=True)
+    (found,) = score(scoring_rules(total(), status="draft"), answers, preview=True)
     assert found.value == 6
     assert found.explanation.rule_set is not None
     assert (found.explanation.rule_set.status, found.explanation.rule_set.preview) == ("draft", True)
 
 
 def test_an_explanation_names_inputs_formula_source_and_versions() -> None:
-    rules = rule_set(
+    rules = scoring_rules(
         {"code": "who5", "kind": "instrument", "instrument": "who-5", "inputs": {str(n): str(n) for n in range(1, 6)}}
     )
-    questionnaire = make(*(choice(str(n), {str(m): m for m in range(6)}) for n in range(1, 6)))
+    questionnaire = make(*(weighing(str(n), {str(m): m for m in range(6)}) for n in range(1, 6)))
     given = {"1": "2", "2": "1", "3": "3", "4": "1", "5": "2"}
     explanation = only(rules, answer(questionnaire, given)).explanation
     assert [(used.subject, used.name, used.value) for used in explanation.inputs] == [
@@ -323,14 +308,6 @@ def test_an_explanation_names_inputs_formula_source_and_versions() -> None:
     assert "10.1159/000376585" in explanation.source
 
 
-def holds_float(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(holds_float(part) for part in value.values())
-    if isinstance(value, list | tuple):
-        return any(holds_float(part) for part in value)
-    return isinstance(value, float)
-
-
 @given(
     given=st.dictionaries(st.sampled_from("xyz"), st.sampled_from([*LEVELS])),
     kind=st.sampled_from(["sum", "mean"]),
@@ -339,7 +316,7 @@ def holds_float(value: Any) -> bool:
 def test_a_score_and_its_explanation_survive_json_and_hold_no_float(
     given: dict[str, str], kind: str, factor: Decimal
 ) -> None:
-    found = only(rule_set(total(kind, "skip", atLeast=1, factor=factor)), answer(THREE, given))
+    found = only(scoring_rules(total(kind, "skip", atLeast=1, factor=factor)), answer(THREE, given))
     written = found.explanation.to_json()
     assert not holds_float(written)
     assert found.value is None or type(found.value) is Decimal
@@ -353,8 +330,8 @@ def test_the_order_of_answers_and_of_a_sums_items_does_not_matter(given: dict[st
     seed.shuffle(answers)
     seed.shuffle(items)
     definition = total("mean", "skip", atLeast=1, factor=Decimal("0.7"))
-    shuffled = only(rule_set({**definition, "items": items}), answer(THREE, dict(answers)))
-    assert shuffled.value == only(rule_set(definition), answer(THREE, given)).value
+    shuffled = only(scoring_rules({**definition, "items": items}), answer(THREE, dict(answers)))
+    assert shuffled.value == only(scoring_rules(definition), answer(THREE, given)).value
 
 
 def test_the_products_eq_5d_5l_gives_the_danish_index_and_the_visual_analogue_scale() -> None:
@@ -362,7 +339,7 @@ def test_the_products_eq_5d_5l_gives_the_danish_index_and_the_visual_analogue_sc
     dimensions = [one.name for one in instruments.get("eq-5d-5l").inputs]
     levels = {str(n): n for n in range(1, 6)}
     questionnaire = make(
-        *(choice(name, levels) for name in dimensions), {"linkId": "vas", "type": "integer"}, url=rules.url
+        *(weighing(name, levels) for name in dimensions), {"linkId": "vas", "type": "integer"}, url=rules.url
     )
     answers = answer(questionnaire, dict(zip(dimensions, "13224", strict=True)) | {"vas": 70})
     assert {one.code: one.value for one in score(rules, answers)} == {"eq5d5l": Decimal("0.439"), "eqvas": Decimal(70)}

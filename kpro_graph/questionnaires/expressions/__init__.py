@@ -8,9 +8,10 @@ What is guaranteed for any text and any JSON:
 
 - :func:`compile_expression` returns or raises :class:`ExpressionInvalid`; :meth:`Expression.evaluate` returns or
   raises :class:`ExpressionFailed`. Nothing else, nothing printed, nothing fetched, the input never changed.
-- A text over 20 000 characters, 2 500 tokens or 40 levels is refused before it is parsed; an evaluation ends after
-  a million steps, or 0.8 seconds where single steps were long. Steps are counted in the calling thread: no
-  thread, no signal, the same verdict on every machine as long as the clock is not needed.
+- A text over 20 000 characters, 2 500 tokens or 40 levels is refused before it is parsed. An evaluation ends after
+  500 000 steps, or 0.8 seconds where single steps were long. Steps are counted in the calling thread: no thread, no
+  signal, and the same verdict on every machine as long as the clock is not needed. A single step takes time in
+  proportion to the data it reads, so the size of the data is the caller's to limit.
 - Patterns run in linear time; texts of more than a million characters are not built.
 - The same expression, data and ``now`` give the same result, in any number of threads.
 """

@@ -177,8 +177,8 @@ def compare(left: Any, right: Any) -> int | None:
 
 
 def _called(item: Any) -> str:
-    info = fhir_type(item)
-    return info.name if info else "an object"
+    named = fhir_type(item)
+    return named.name if named else "an object"
 
 
 class Seen:

@@ -16,7 +16,7 @@ from .operators import OPERATORS, Operator, negate, union
 from .registry import FUNCTIONS, Environment, Function, Start, nearest, one_integer
 from .syntax import Call, Chain, Index, Literal, Member, Path, Sign, Special, Tree, TypeName, Variable
 
-__all__ = ["PREDEFINED", "compile_tree"]
+__all__ = ["compile_tree"]
 
 Step: TypeAlias = Callable[[Environment, Collection, Collection], Collection]
 
@@ -40,7 +40,7 @@ _REFUSED: Final = {
 }
 
 #: Values that are always there.
-PREDEFINED: Final = {
+_PREDEFINED: Final = {
     "ucum": "http://unitsofmeasure.org",
     "sct": "http://snomed.info/sct",
     "loinc": "http://loinc.org",
@@ -74,7 +74,7 @@ def compile_tree(tree: Tree) -> Start:
 
 def _variable(tree: Variable) -> Start:
     name = tree.name
-    known = PREDEFINED.get(name)
+    known = _PREDEFINED.get(name)
     for prefix, url in _PREFIXED.items():
         if name.startswith(prefix):
             known = url + name.removeprefix(prefix)

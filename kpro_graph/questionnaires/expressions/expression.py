@@ -11,7 +11,7 @@ from typing import Any, Final
 from . import model
 from .evaluation import compile_tree
 from .inference import Types, check_names
-from .nodes import Collection, ExpressionFailed, Node, TypeInfo, as_json, node
+from .nodes import Collection, ExpressionFailed, NamedType, Node, as_json, node
 from .quantities import Quantity
 from .registry import Environment
 from .syntax import Call, Chain, Literal, Member, Path, Tree, Variable, parse, walk
@@ -32,7 +32,7 @@ def prepare(value: Any, base: str | None = None) -> Any:
     """Make a piece of FHIR JSON ready to be asked by many expressions, each navigation being done once.
 
     The result may stand for ``focus``, ``resource``, ``context``, ``questionnaire`` or ``qitem`` of
-    :meth:`Expression.evaluate`, in one thread at a time; the JSON must not be changed as long as it is in use.
+    :meth:`Expression.evaluate`, in any number of threads; the JSON must not be changed as long as it is in use.
     ``base`` is as there.
     """
     if base is not None:
@@ -53,6 +53,11 @@ class Expression:
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
+
+    @property
+    def tree(self) -> Tree:
+        """The parsed text, for whoever asks more of it than this page answers; see the ``syntax`` page."""
+        return self._tree
 
     def evaluate(
         self,
@@ -173,7 +178,7 @@ _ROOT_VARIABLES: Final = ("resource", "rootResource", "context", "questionnaire"
 
 def _root(value: Any, base: str | None = None) -> Any:
     """Take in a piece of JSON; values that an evaluation gave back typed are what they are."""
-    if isinstance(value, Node | Temporal | Quantity | TypeInfo):
+    if isinstance(value, Node | Temporal | Quantity | NamedType):
         return value
     if base is None or (isinstance(value, dict) and "resourceType" in value):
         return node(value)

@@ -178,7 +178,7 @@ def _as(env: Environment, items: Collection, type_: TypeName) -> Collection:
 
 @function("type")
 def _type(env: Environment, items: Collection) -> Collection:
-    return [info for item in items if (info := fhir_type(item)) is not None]
+    return [named for item in items if (named := fhir_type(item)) is not None]
 
 
 @function("first", gives="input")

@@ -13,7 +13,21 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-__all__ = ["Form", "fragment_type", "is_known", "is_primitive", "kinds_of", "members", "named_types", "spelt_as_choice"]
+__all__ = [
+    "ABSTRACT_TYPES",
+    "SYSTEM_TYPES",
+    "Form",
+    "fragment_type",
+    "is_known",
+    "is_plain_text",
+    "is_primitive",
+    "is_text",
+    "kinds_of",
+    "members",
+    "named_types",
+    "spelt_as_choice",
+    "spelt_freely",
+]
 
 #: The types FHIRPath itself brings; their names begin with a capital, those of FHIR primitives do not.
 SYSTEM_TYPES = frozenset({"Boolean", "String", "Integer", "Decimal", "Date", "DateTime", "Time", "Quantity", "Any"})

@@ -1,7 +1,7 @@
 """What an expression handles: pieces of the JSON with their FHIR type, and the values FHIRPath reckons with.
 
 An item of a collection is either a :class:`Node`, which stands for a place in the data, or a value of
-FHIRPath's own: bool, int, Decimal, str, Temporal, Quantity or TypeInfo. :func:`value_of` leads from the one
+FHIRPath's own: bool, int, Decimal, str, Temporal, Quantity or NamedType. :func:`value_of` leads from the one
 to the other.
 """
 
@@ -14,6 +14,8 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, Final, TypeAlias
 
+from kpro_graph.errors import Rejected
+
 from . import model
 from .quantities import CALENDAR_UNITS, UCUM, Quantity
 from .temporal import Temporal, parse_date, parse_date_time, parse_time
@@ -23,9 +25,9 @@ __all__ = [
     "Collection",
     "ExpressionFailed",
     "Item",
+    "NamedType",
     "Navigator",
     "Node",
-    "TypeInfo",
     "as_json",
     "children",
     "fhir_type",
@@ -34,8 +36,6 @@ __all__ = [
     "node",
     "value_of",
 ]
-
-from kpro_graph.errors import Rejected
 
 
 class ExpressionFailed(Rejected):
@@ -66,14 +66,14 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class TypeInfo:
+class NamedType:
     """What ``type()`` gives."""
 
     namespace: str
     name: str
 
 
-Item: TypeAlias = Node | bool | int | Decimal | str | Temporal | Quantity | TypeInfo
+Item: TypeAlias = Node | bool | int | Decimal | str | Temporal | Quantity | NamedType
 Collection: TypeAlias = list[Any]
 
 #: Numbers beyond these bounds in the data are refused: to reckon with them could take for ever.
@@ -225,7 +225,7 @@ def member(items: Iterable[Any], name: str) -> Collection:
 
 
 def _of_value(item: Any, name: str) -> Collection:
-    if isinstance(item, TypeInfo) and name in ("namespace", "name"):
+    if isinstance(item, NamedType) and name in ("namespace", "name"):
         return [getattr(item, name)]
     if isinstance(item, Quantity) and name in ("value", "unit"):
         return [getattr(item, name)]
@@ -291,34 +291,34 @@ def _forms_by_key(type_: str) -> Mapping[str, model.Form]:
     return {form.key: form for forms in model.members(type_).values() for form in forms}
 
 
-def fhir_type(item: Any) -> TypeInfo | None:
+def fhir_type(item: Any) -> NamedType | None:
     """Tell the type of an item; None for an object whose type is unknown."""
     if item.__class__ is not Node:
         if isinstance(item, Temporal):
-            return TypeInfo("System", item.kind)
-        if isinstance(item, TypeInfo):
-            return TypeInfo("System", "TypeInfo")
-        return TypeInfo("System", next(name for class_, name in _SYSTEM_NAMES if isinstance(item, class_)))
+            return NamedType("System", item.kind)
+        if isinstance(item, NamedType):
+            return NamedType("System", "TypeInfo")
+        return NamedType("System", next(name for class_, name in _SYSTEM_NAMES if isinstance(item, class_)))
     if item.type is not None:
         if item.type.startswith("System."):
-            return TypeInfo("System", item.type.removeprefix("System."))
-        return TypeInfo("FHIR", "BackboneElement" if "." in item.type else item.type)
+            return NamedType("System", item.type.removeprefix("System."))
+        return NamedType("FHIR", "BackboneElement" if "." in item.type else item.type)
     for class_, name in _GUESSED:
         if isinstance(item.value, class_):
-            return TypeInfo("FHIR", name)
-    return TypeInfo("FHIR", "Quantity") if isinstance(item.value, dict) and _looks_like_quantity(item) else None
+            return NamedType("FHIR", name)
+    return NamedType("FHIR", "Quantity") if isinstance(item.value, dict) and _looks_like_quantity(item) else None
 
 
 def is_of_type(item: Any, namespace: str | None, name: str) -> bool:
     """Tell whether an item is of the named type or a kind of it."""
-    info = fhir_type(item)
-    if info is None:
+    named = fhir_type(item)
+    if named is None:
         return False
-    if namespace is not None and namespace != info.namespace:
+    if namespace is not None and namespace != named.namespace:
         return False
-    if info.namespace == "System":
-        return name in (info.name, "Any")
-    return name in model.kinds_of(info.name)
+    if named.namespace == "System":
+        return name in (named.name, "Any")
+    return name in model.kinds_of(named.name)
 
 
 def as_json(item: Any) -> Any:
@@ -327,6 +327,6 @@ def as_json(item: Any) -> Any:
         return item.value
     if isinstance(item, Quantity):
         return item.as_json()
-    if isinstance(item, TypeInfo):
+    if isinstance(item, NamedType):
         return {"namespace": item.namespace, "name": item.name}
     return str(item) if isinstance(item, Temporal) else item

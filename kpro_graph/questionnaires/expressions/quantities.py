@@ -9,7 +9,7 @@ from typing import Final
 
 from .units import CALENDAR_SECONDS, CALENDAR_SINGULAR, Unit, combine, read_unit
 
-__all__ = ["EXACT", "Quantity"]
+__all__ = ["CALENDAR_UNITS", "EXACT", "UCUM", "Quantity"]
 
 #: All arithmetic runs with this many digits, the least FHIRPath asks for; overflow raises.
 EXACT: Final = Context(prec=28, Emin=-999_999, Emax=999_999)

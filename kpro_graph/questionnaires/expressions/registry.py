@@ -65,11 +65,15 @@ class Environment:
         if self._looks < 0 or now > self._deadline:
             raise ExpressionFailed("the evaluation takes too long")
 
+    def room(self, length: int) -> None:
+        """Count a text of that length; raise where it is too long to be built."""
+        if length > MAX_TEXT:
+            raise ExpressionFailed(f"a text longer than {MAX_TEXT} characters would be built")
+        self.spend(length >> 6)
+
     def text(self, text: str) -> str:
         """Pass on a text that was built, unless it has grown too long."""
-        if len(text) > MAX_TEXT:
-            raise ExpressionFailed(f"a text longer than {MAX_TEXT} characters would be built")
-        self.spend(len(text) >> 6)
+        self.room(len(text))
         return text
 
 
@@ -118,10 +122,12 @@ def function(
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Give `` (nearest: x)`` for the most similar of the names, or nothing."""
-    close = get_close_matches(name, names, 1) or get_close_matches(name.lower(), {n.lower(): n for n in names}, 1)
-    found = next((n for n in names if n.lower() == close[0].lower()), None) if close else None
-    return f"; the nearest is '{found}'" if found else ""
+    """Give the end of a message that names the most similar of the names; nothing where none is similar."""
+    by_folded = {known.lower(): known for known in sorted(names)}
+    close = get_close_matches(name, by_folded.values(), 1)
+    if not close:
+        close = [by_folded[folded] for folded in get_close_matches(name.lower(), by_folded, 1)]
+    return f"; the nearest is '{close[0]}'" if close else ""
 
 
 def one(items: Collection, what: str) -> Any:
@@ -172,7 +178,7 @@ def truth(items: Collection, what: str) -> bool | None:
 
 def described(item: Any) -> str:
     """Name the type of an item for a message, never its value."""
-    info = fhir_type(item)
-    if info is None:
+    named = fhir_type(item)
+    if named is None:
         return "an object"
-    return f"{'an' if info.name[0] in 'AEIOUaeiou' else 'a'} {info.name}"
+    return f"{'an' if named.name[0] in 'AEIOUaeiou' else 'a'} {named.name}"

@@ -56,7 +56,7 @@ def _replace(env: Environment, items: Collection, pattern: Collection, substitut
         return []
     text, old, new = texts
     times = text.count(old)
-    env.text("x" * min(len(text) + times * (len(new) - len(old)), 1 << 21))
+    env.room(len(text) + times * (len(new) - len(old)))
     return [text.replace(old, new)]
 
 
@@ -91,8 +91,7 @@ def _join(env: Environment, items: Collection, separator: Collection | None = No
     between = one_text(separator or [], "join()") or ""
     texts = [one_text([item], "join()") or "" for item in items]
     env.spend(len(texts))
-    total = sum(map(len, texts)) + len(between) * len(texts)
-    env.text("x" * min(total, 1 << 21))
+    env.room(sum(map(len, texts)) + len(between) * len(texts))
     return [between.join(texts)] if texts else []
 
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["CALENDAR_SINGULAR", "Unit", "combine", "read_unit"]
+__all__ = ["CALENDAR_SECONDS", "CALENDAR_SINGULAR", "Unit", "combine", "read_unit"]
 
 Dimensions = tuple[tuple[str, int], ...]
 

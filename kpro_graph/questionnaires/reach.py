@@ -1,0 +1,188 @@
+"""What an expression can see of a response, so that it need not be evaluated again when something else changes.
+
+An expression sees the items it picks by linkId, with everything below them, and its own item. One that goes through
+items without naming them sees everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from kpro_graph.questionnaires.expressions.syntax import (
+    Call,
+    Chain,
+    Index,
+    Literal,
+    Member,
+    Path,
+    Sign,
+    Special,
+    Tree,
+    TypeName,
+    Variable,
+)
+
+__all__ = ["Reach", "reach_of"]
+
+_ROOTS = frozenset({"resource", "rootResource"})
+_FIXED = frozenset({"questionnaire", "qitem", "qItem", "ucum", "sct", "loinc"})
+_PASSING = frozenset({"item", "answer"})
+_ANYWHERE = frozenset({"iif", "today", "now", "timeOfDay"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The linkIds that are picked, whether the own item is seen, the variables used, and whether all is seen."""
+
+    names: frozenset[str]
+    own: bool
+    variables: frozenset[str]
+    everything: bool
+
+
+class _At(Enum):
+    """Where a step of a path stands: going through items, inside picked ones, at the own item, or at what is fixed."""
+
+    THROUGH = auto()
+    INSIDE = auto()
+    OWN = auto()
+    FIXED = auto()
+
+
+def reach_of(tree: Tree, *, at_root: bool) -> Reach:
+    """Return what an expression can see; ``at_root`` where its focus is the response, else it is an item."""
+    seeing = _Seeing(_At.THROUGH if at_root else _At.OWN)
+    seeing.visit(tree, seeing.context)
+    return Reach(frozenset(seeing.names), seeing.own, frozenset(seeing.variables), seeing.everything)
+
+
+class _Seeing:
+    def __init__(self, context: _At) -> None:
+        self.context = context
+        self.names: set[str] = set()
+        self.variables: set[str] = set()
+        self.own = False
+        self.everything = False
+
+    def visit(self, tree: Tree, this: _At) -> None:
+        match tree:
+            case Path():
+                self.path(tree, this)
+            case Chain():
+                self.visit(tree.first, this)
+                for _, operand in tree.rest:
+                    self.visit(operand, this)
+            case Sign():
+                self.visit(tree.operand, this)
+            case Variable() | Special():
+                self.end(self.start(tree, this))
+            case Literal() | TypeName():
+                pass
+
+    def start(self, tree: Tree | None, this: _At) -> _At:
+        match tree:
+            case None:
+                return this
+            case Special(name=name):
+                return this if name == "$this" else _At.FIXED
+            case Variable(name=name):
+                if name in _ROOTS:
+                    return _At.THROUGH
+                if name == "context":
+                    return self.context
+                if name not in _FIXED:
+                    self.variables.add(name)
+                return _At.FIXED
+        self.visit(tree, this)
+        return _At.INSIDE
+
+    def path(self, tree: Path, this: _At) -> None:
+        at = self.start(tree.start, this)
+        for position, step in enumerate(tree.steps):
+            if at is _At.THROUGH:
+                at = self.through(step, position)
+            elif position == 0 and isinstance(step, Call) and step.name in _ANYWHERE:
+                self.arguments(step, at)
+                at = _At.INSIDE
+            else:
+                self.own = self.own or at is _At.OWN
+                self.arguments(step, at)
+        self.end(at)
+
+    def through(self, step: Member | Call | Index | Special, position: int) -> _At:
+        if isinstance(step, Member):
+            if step.name in _PASSING:
+                return _At.THROUGH
+            if position == 0:
+                return _At.FIXED
+        elif isinstance(step, Call):
+            if step.name in ("descendants", "children") or (step.name == "repeat" and _passes(step)):
+                return _At.THROUGH
+            if step.name == "where" and len(step.arguments) == 1:
+                names = self.picked(step.arguments[0])
+                if names is not None:
+                    self.names |= names
+                    return _At.INSIDE
+            if position == 0 and step.name in _ANYWHERE:
+                self.arguments(step, _At.THROUGH)
+                return _At.INSIDE
+        self.everything = True
+        return _At.INSIDE
+
+    def arguments(self, step: Member | Call | Index | Special, this: _At) -> None:
+        if isinstance(step, Call):
+            for argument in step.arguments:
+                self.visit(argument, this)
+        elif isinstance(step, Index):
+            self.visit(step.position, this)
+
+    def end(self, at: _At) -> None:
+        if at is _At.THROUGH:
+            self.everything = True
+        elif at is _At.OWN:
+            self.own = True
+
+    def picked(self, tree: Tree) -> set[str] | None:
+        """Return the linkIds a condition picks, or None where it does not pick by linkId."""
+        if not isinstance(tree, Chain):
+            return None
+        operators = {operator for operator, _ in tree.rest}
+        if operators == {"or"}:
+            parts = [self.picked(operand) for operand in (tree.first, *(operand for _, operand in tree.rest))]
+            return None if None in parts else {name for part in parts if part for name in part}
+        if operators == {"and"}:
+            operands = (tree.first, *(operand for _, operand in tree.rest))
+            picks = [(operand, self.picked(operand)) for operand in operands]
+            for operand, names in picks:
+                if names is None:
+                    self.visit(operand, _At.INSIDE)
+            return next((names for _, names in picks if names is not None), None)
+        if len(tree.rest) == 1 and operators <= {"=", "~", "in"} and _is_link_id(tree.first):
+            return _texts(tree.rest[0][1])
+        return None
+
+
+def _passes(step: Call) -> bool:
+    return all(
+        isinstance(argument, Path)
+        and (argument.start is None or argument.start.__class__ is Special)
+        and all(isinstance(inner, Member) and inner.name in _PASSING for inner in argument.steps)
+        for argument in step.arguments
+    )
+
+
+def _is_link_id(tree: Tree) -> bool:
+    if not isinstance(tree, Path) or not (tree.start is None or isinstance(tree.start, Special)):
+        return False
+    step = tree.steps[0]
+    return len(tree.steps) == 1 and isinstance(step, Member) and step.name == "linkId"
+
+
+def _texts(tree: Tree) -> set[str] | None:
+    if isinstance(tree, Literal):
+        return {value for value in tree.values if isinstance(value, str)}
+    if isinstance(tree, Chain) and all(operator == "|" for operator, _ in tree.rest):
+        parts = [_texts(operand) for operand in (tree.first, *(operand for _, operand in tree.rest))]
+        return None if None in parts else {text for part in parts if part for text in part}
+    return None

@@ -88,6 +88,9 @@ async def install(change: Change, source: bytes, rules: bytes | None = None) -> 
     rule_set = None if rules is None else read_rule_set(rules)
     if rule_set is not None and (rule_set.url != questionnaire.url or questionnaire.version not in rule_set.versions):
         raise RulesMismatch(path="rules")
+    # Many forms in the wild have no canonical url; what they hold then is what they are called.
+    url = questionnaire.url or f"urn:sha256:{questionnaire.content_hash}"
+    title = questionnaire.title or questionnaire.name or url
     created = await change.fetch(
         "INSERT INTO questionnaire (municipality_id, id, url, version, name, title, title_en, status, content,"
         " content_hash) VALUES ($1, $2, $3, $4, $5, $6, $7, 'draft', $8, $9)"
@@ -95,17 +98,17 @@ async def install(change: Change, source: bytes, rules: bytes | None = None) -> 
         (
             actor.municipality,
             tables.new_id(),
-            questionnaire.url,
+            url,
             questionnaire.version,
             questionnaire.name,
-            questionnaire.title,
-            questionnaire.titles.get("en", questionnaire.title),
+            title,
+            questionnaire.titles.get("en", title),
             write_questionnaire(questionnaire).decode(),
             questionnaire.content_hash,
         ),
     )
     row = await tables.Questionnaire.get(
-        municipality_id=actor.municipality, url=questionnaire.url, version=questionnaire.version, using_db=change.using
+        municipality_id=actor.municipality, url=url, version=questionnaire.version, using_db=change.using
     )
     if row.content_hash != questionnaire.content_hash:
         raise VersionTaken(path="version")
@@ -171,10 +174,13 @@ async def activate(change: Change, questionnaire_id: UUID | None) -> tables.Ques
 class Compiled:
     """A version ready for use: the questionnaire, and the rule set that is approved for it now, if any."""
 
-    __slots__ = ("owner", "questionnaire", "rule_set_id", "rules")
+    __slots__ = ("owner", "questionnaire", "rule_set_id", "rules", "url")
 
-    def __init__(self, owner: int, questionnaire: Questionnaire, rule_set_id: UUID | None, rules: RuleSet | None):
+    def __init__(
+        self, owner: int, url: str, questionnaire: Questionnaire, rule_set_id: UUID | None, rules: RuleSet | None
+    ) -> None:
         self.owner = owner
+        self.url = url
         self.questionnaire = questionnaire
         self.rule_set_id = rule_set_id
         self.rules = rules
@@ -185,7 +191,7 @@ class _Fetches(Protocol):
 
 
 _CURRENT = """
-SELECT q.content_hash, r.id AS rule_set_id, r.content_hash AS rules_hash
+SELECT q.url, q.content_hash, r.id AS rule_set_id, r.content_hash AS rules_hash
 FROM questionnaire q
 LEFT JOIN LATERAL (
     SELECT id, content_hash FROM rule_set
@@ -223,7 +229,7 @@ async def compiled(reading: _Fetches, owner: int, questionnaire_id: UUID) -> Com
                 "SELECT content FROM rule_set WHERE municipality_id = $1 AND id = $2", (owner, row["rule_set_id"])
             )
             rules = _keep(_rules, row["rules_hash"], read_rule_set(content[0]["content"]))
-    return Compiled(owner, questionnaire, row["rule_set_id"], rules)
+    return Compiled(owner, row["url"], questionnaire, row["rule_set_id"], rules)
 
 
 def parsed(content_hash: str, content: str) -> Questionnaire:

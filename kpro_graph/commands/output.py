@@ -23,7 +23,10 @@ def problem(text: str) -> None:
 
 def script(value: Any) -> None:
     """Print one JSON value for a script."""
-    console.print_json(json.dumps(value)) if console.is_terminal else print(json.dumps(value))  # noqa: T201
+    if console.is_terminal:
+        console.print_json(json.dumps(value))
+    else:
+        print(json.dumps(value, ensure_ascii=False))  # noqa: T201
 
 
 @contextmanager

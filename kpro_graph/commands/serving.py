@@ -80,7 +80,8 @@ async def _demo(citizens: int, seed: int, host: str, port: int, *, load_only: bo
             f"  GraphQL    {address}/graphql/   (subscriptions on the same address)\n"
             "  Sign in    [bold].venv/bin/kpro token enroller[/]   prints a bearer token; "
             "`kpro token --help` lists the actors\n"
-            "  Stop       Ctrl-C\n"
+            "  Stop       Ctrl-C\n",
+            soft_wrap=True,
         )
         await _serve(make_app(product, demo=identity), listening)
 
@@ -150,6 +151,8 @@ async def _serve(app: Any, listening: socket.socket) -> None:
         ws="websockets-sansio",
         ws_max_size=1_000_000,
         lifespan="off",
+        # A forwarded address would let anyone claim to be on this machine, which is all the demo's sign-in asks.
+        proxy_headers=False,
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=5,

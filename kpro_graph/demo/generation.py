@@ -367,9 +367,9 @@ class _Tendency:
     def draw(cls, chance: Random) -> _Tendency:
         kind, one, two = (chance.random() for _ in range(3))
         if kind < 0.40:
-            return cls(0.20 + 0.45 * one, -0.15 - 0.25 * two, 0.03, 1.0)
+            return cls(0.25 + 0.50 * one, -0.20 - 0.30 * two, 0.03, 1.0)
         if kind < 0.56:
-            return cls(0.05 + 0.25 * one, 0.20 + 0.30 * two, 0.03, 1.0)
+            return cls(0.08 + 0.30 * one, 0.30 + 0.35 * two, 0.03, 1.0)
         if kind < 0.80:
             return cls(0.15 + 0.25 * one, 0.0, 0.10 + 0.15 * two, 1.0 + 2.0 * two)
         return cls(0.02 + 0.35 * one, 0.0, 0.02, 1.0)

@@ -251,7 +251,7 @@ async def _open(
         citizen_id=assignment.citizen_id,
         questionnaire_owner=assignment.questionnaire_owner,
         questionnaire_id=assignment.questionnaire_id,
-        questionnaire_url=version.questionnaire.url,
+        questionnaire_url=version.url,
         status=ResponseStatus.DRAFT.value,
         version=number,
         amends_id=amends.id if amends else None,

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kpro_graph.questionnaires import assemble, evaluate
@@ -229,6 +229,7 @@ def test_answers_not_to_be_given_change_nothing_but_the_problems(data: st.DataOb
     questionnaire = data.draw(forms())
     response = assemble(questionnaire, data.draw(answer_maps(questionnaire)))
     evaluation = evaluate(questionnaire, response)
+    assume("not_settled" not in {each.code for each in evaluation.problems})
     again = evaluate(questionnaire, evaluation.response)
     assert again.enabled == evaluation.enabled
     assert again.answers == evaluation.answers

@@ -19,3 +19,6 @@ html_theme = "furo"
 html_title = f"kpro_graph {version}"
 html_copy_source = False
 html_show_sourcelink = False
+
+# The highlighter knows neither psql's own commands nor directives on GraphQL input types, and then does its best.
+suppress_warnings = ["misc.highlighting_failure"]

@@ -29,7 +29,7 @@ def query(
     as_: Annotated[str, typer.Option("--as", help="The demo actor to act as; see `kpro token --help`.")],
     municipality: Annotated[str, typer.Option(help="The actor's municipality.")] = "0101",
     var: Annotated[
-        list[str] | None, typer.Option(help="A variable, name=value; numbers, true, false and null as JSON.")
+        list[str] | None, typer.Option(help="A variable: name=text, or name:=JSON for numbers, lists and objects.")
     ] = None,
     get: Annotated[str, typer.Option(help="Print only this part of the data, such as me.name.")] = "",
     url: Annotated[str, typer.Option(help="The demo's address.", envvar="KPRO_URL")] = "http://127.0.0.1:8000",
@@ -57,13 +57,13 @@ def query(
 def _variable(text: str) -> tuple[str, Any]:
     name, separator, value = text.partition("=")
     if not separator:
-        raise BadInput("a variable is written name=value", path="var")
-    try:
-        found = json_.loads(value)
-    except ValueError:
+        raise BadInput("a variable is written name=text or name:=JSON", path="var")
+    if not name.endswith(":"):
         return name, value
-    # Ten digits are a CPR number or an id, not a quantity.
-    return name, value if isinstance(found, int) and len(value) > 9 else found
+    try:
+        return name[:-1], json_.loads(value)
+    except ValueError as error:
+        raise BadInput(f"the variable {name[:-1]} is not JSON", path="var") from error
 
 
 def _post(url: str, token: str, payload: dict[str, Any]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Edition:
     @property
     def name(self) -> str:
         """The last part of its url, by which the demo knows it."""
-        return self.questionnaire.url.rsplit("/", 1)[-1]
+        return self.compiled.url.rsplit("/", 1)[-1]
 
 
 class Answering:
@@ -98,7 +98,7 @@ class Answering:
 
     def _respond(self, level: int, variant: int) -> dict[str, Any]:
         questionnaire = self.edition.questionnaire
-        chance = Random(f"{self._seed}/{questionnaire.url}|{questionnaire.version}/{level}/{variant}")  # noqa: S311 - repeatable on purpose
+        chance = Random(f"{self._seed}/{self.edition.compiled.url}|{questionnaire.version}/{level}/{variant}")  # noqa: S311 - repeatable on purpose
         answers = {}
         for item in questionnaire.walk():
             if item.answerable and (values := self._answer(item, level / (LEVELS - 1), chance)):

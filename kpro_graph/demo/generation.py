@@ -152,7 +152,7 @@ def finding_id(response: UUID, position: int) -> UUID:
 
 
 class Population:
-    """The demo's citizens and what has become of them until ``now``, for one seed.
+    """The demo's citizens and what has become of them until ``now``, which knows its time zone, for one seed.
 
     ``editions`` are what can be given to citizens; of several versions of a questionnaire the last one is.
     """
@@ -241,7 +241,7 @@ class _Course:
             batch.assignments.append(assignment)
             if response is not None:
                 batch.responses.append(response)
-                latest[response.edition.questionnaire.url] = response
+                latest[response.edition.compiled.url] = response
         batch.episodes.append(self._episode(list(latest.values())))
 
     def _draw_course(self) -> tuple[EpisodeStatus, datetime, datetime | None]:

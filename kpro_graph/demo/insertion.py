@@ -103,7 +103,7 @@ class _Patterns:
         return place
 
     def _take_down(self, edition: Edition, findings: Findings) -> None:
-        url = edition.questionnaire.url
+        url = edition.compiled.url
         self.responses.append(
             {
                 "questionnaire_owner": edition.compiled.owner,

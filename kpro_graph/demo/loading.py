@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
+from uuid import uuid5
 
 import asyncpg
 
@@ -37,7 +38,14 @@ Progress: TypeAlias = Callable[[int, int, str], object]
 _LOCK = 0x6B706465
 _CHUNK = 250
 _AT_ONCE = 2
-_AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
+_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,8 @@ async def load(
 ) -> Loaded:
     """Load what is missing of the demo: ``citizens`` in all, whose year ends at ``now``, by default today at midnight.
 
-    ``owner_dsn`` is the database as the role that owns its tables; ``host`` has been started.
+    ``owner_dsn`` is the database as the role that owns its tables; ``host`` has been started; ``now`` knows its time
+    zone.
 
     Raises:
         ConfigurationError: the database holds other municipalities than this seed's, or the number of citizens is none
@@ -130,12 +139,12 @@ async def _load_organisation(connection: Any, demography: Demography, code: str,
             await connection.execute(_UNIT, number, unit.id, unit.parent, unit.name, list(unit.kle))
         for team in demography.care_teams(code):
             await connection.execute(_TEAM, number, team.id, team.unit, team.name, list(team.reason_codes))
-        for place, person in enumerate(demography.employees(code)):
+        for person in demography.employees(code):
             sealed = cipher.seal(person.cpr)
             await connection.execute(_EMPLOYEE, number, person.id, str(person.id), person.name, sealed)
             for team_id in person.teams:
-                member = demography.uuid_of("employee", f"{code}/{team_id}", place)
-                await connection.execute(_MEMBER, number, member, team_id, person.id, person.role.value)
+                member_id = uuid5(team_id, str(person.id))
+                await connection.execute(_MEMBER, number, member_id, team_id, person.id, person.role.value)
 
 
 async def _enter(connection: Any, *municipalities: int) -> None:
@@ -199,7 +208,10 @@ class _Work:
 
 _MUNICIPALITY = "INSERT INTO municipality (id, name, cvr) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 _UNITS = "SELECT id FROM organisation_unit WHERE municipality_id = $1"
-_UNIT = "INSERT INTO organisation_unit (municipality_id, id, parent_id, name, kle, active) VALUES ($1, $2, $3, $4, $5, true)"
+_UNIT = (
+    "INSERT INTO organisation_unit (municipality_id, id, parent_id, name, kle, active)"
+    " VALUES ($1, $2, $3, $4, $5, true)"
+)
 _TEAM = (
     "INSERT INTO care_team (municipality_id, id, organisation_unit_id, name, reason_codes, status)"
     " VALUES ($1, $2, $3, $4, $5, 'active')"

@@ -42,8 +42,7 @@ def begin(
         if source is not None and not node.values():
             values = calculation.values_of(source, node)
             if values:
-                node.replace(values)
-                layout.touch(node)
+                layout.replace(node, values)
     return evaluate(questionnaire, render(layout), draft=True, variables=variables, now=now).response
 
 
@@ -51,8 +50,7 @@ def _fill_in(layout: Layout, scope: Scope) -> None:
     for node in scope.nodes():
         initial = _initial_of(node.plan.item)
         if initial:
-            node.replace(initial)
-            layout.touch(node)
+            layout.replace(node, initial)
         for below in _below(node):
             _fill_in(layout, below)
 

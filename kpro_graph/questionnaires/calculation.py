@@ -243,8 +243,7 @@ class Calculation:
             found = [(node, self._calculate(node)) for node in nodes]
             for node, values in found:
                 if values is not None:
-                    node.replace(values)
-                    self.layout.touch(node)
+                    self.layout.replace(node, values)
                     changed = True
         return changed
 

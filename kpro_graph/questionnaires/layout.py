@@ -105,20 +105,6 @@ class Node:
             scope = node.within
         return True
 
-    def replace(self, values: list[Value]) -> None:
-        """Put calculated values in the place of the answers; items below them are kept by position."""
-        if not self.calculated:
-            self.sent = self.values()
-        before = [answer for answer in self.answers if answer.source is not None]
-        answers = []
-        for index, value in enumerate(values):
-            answer = Answer(self, self.path, f"{self.location}.answer[{index}]", value, value.as_fhir())
-            if index < len(before):
-                answer.children = before[index].children
-            answers.append(answer)
-        self.answers = answers
-        self.calculated = True
-
     def values(self) -> list[Value]:
         """Return the values of the answers that have one."""
         return [answer.value for answer in self.answers if answer.value is not None]
@@ -156,6 +142,26 @@ class Layout:
         """Take down that an item's answers, or whether it is asked, have changed."""
         self.version += 1
         self.changed[node.plan.item.link_id] = self.version
+
+    def replace(self, node: Node, values: list[Value]) -> None:
+        """Put calculated values in the place of the answers; what stands below them is kept by position."""
+        plan = node.plan
+        if not node.calculated:
+            node.sent = node.values()
+        below = [answer.children for answer in node.answers if answer.source is not None]
+        several = plan.item.repeats and bool(plan.children)
+        node.answers = []
+        for index, value in enumerate(values):
+            path = f"{node.path}[{index}]" if several else node.path
+            answer = Answer(node, path, f"{node.location}.answer[{index}]", value, value.as_fhir())
+            node.answers.append(answer)
+            if index < len(below):
+                answer.children = below[index]
+            else:
+                _fill(self, answer, plan.children, plan.by_link_id, None)
+        _leave_room(self, node)
+        node.calculated = True
+        self.touch(node)
 
     def walk(self) -> Iterator[Node]:
         """Yield every item in questionnaire order, those above before those below."""
@@ -271,6 +277,12 @@ def _fill_below(layout: Layout, node: Node, source: Mapping[str, Any] | None) ->
                 _fill(layout, answer, plan.children, plan.by_link_id, each.get("item"))
     elif answers is not None:
         layout.problems.append(make_problem("structure", plan.item.link_id, node.path, node.location))
+    _leave_room(layout, node)
+
+
+def _leave_room(layout: Layout, node: Node) -> None:
+    """Where nothing is answered, what would stand below an answer has a place nevertheless."""
+    plan = node.plan
     if plan.children and not node.answers:
         path = f"{node.path}[0]" if plan.item.repeats else node.path
         empty = Answer(node, path, node.location, None, None)

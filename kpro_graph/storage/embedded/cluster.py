@@ -21,7 +21,7 @@ from pathlib import Path
 from kpro_graph.errors import ConfigurationError
 from kpro_graph.storage.embedded.accounts import MAJOR, Account, choose_account
 from kpro_graph.storage.embedded.folder import PORT, Folder, Patience
-from kpro_graph.storage.embedded.processes import lives, peer_of, postgres_in, serves, signal_proven
+from kpro_graph.storage.embedded.processes import lives, mark_of, peer_of, postgres_in, serves, signal_proven
 from kpro_graph.storage.embedded.roles import SUPERUSER
 
 __all__ = ["Cluster"]
@@ -87,13 +87,13 @@ class Cluster:
         self._folder.remove_unfinished()
         if self._path.exists():
             self._check_version()
-        started, log_before = 0, 0
+        started, log_before, try_until = 0, 0, time.monotonic() + patience
         while not (self._says_ready() and answers()):
             if self._is_alive():
                 self._mend_lost_socket(patience)
             elif not lives(started):
                 if started:
-                    self._judge_failure(log_before)
+                    self._judge_failure(log_before, again=time.monotonic() < try_until)
                 log_before = self._folder.log_length()
                 started = self._start()
             waiting.pause()
@@ -110,7 +110,7 @@ class Cluster:
             return
         signal_proven(pid, signal.SIGINT, lambda: self._is_ours(pid))
         waiting = Patience(self._folder, patience, "PostgreSQL has been stopping")
-        while serves(pid, self._path) is not False:
+        while serves(pid, self._path):
             waiting.pause()
 
     # Is it alive?
@@ -128,7 +128,7 @@ class Cluster:
         return next((pid for pid in (self._listener() or 0, self._claimed()) if self._is_ours(pid)), None)
 
     def _is_ours(self, pid: int) -> bool:
-        return bool(serves(pid, self._path)) or (pid > 0 and self._listener() == pid)
+        return serves(pid, self._path) or (pid > 0 and self._listener() == pid)
 
     def _listener(self) -> int | None:
         """Return the process that listens on the cluster's socket, 0 for one without a number here, None for none."""
@@ -163,7 +163,11 @@ class Cluster:
             self._make(account)
         account.take_over(self._path)
         self._sweep()
-        settings: dict[str, object] = {**_SETTINGS, "unix_socket_directories": self._prepare_door(account)}
+        settings: dict[str, object] = {
+            **_SETTINGS,
+            "cluster_name": mark_of(self._path),
+            "unix_socket_directories": self._prepare_door(account),
+        }
         if sys.platform == "linux":
             settings |= _LINUX_SETTINGS
         # The shell ends at once and leaves the server to init: no process of ours becomes its parent, which would have
@@ -225,7 +229,7 @@ class Cluster:
         """Remove what a killed server left and what would keep the next from starting. Nothing is alive."""
         # PostgreSQL does not start while postmaster.pid or the socket's lock name any process of its own account. It
         # also looks at the shared memory, so that without these files, too, no two servers can be at work at once.
-        if serves(self._claimed(), self._path) is False:
+        if not serves(self._claimed(), self._path):
             (self._path / "postmaster.pid").unlink(missing_ok=True)
         if socket := self._folder.socket:
             socket.unlink(missing_ok=True)
@@ -233,10 +237,10 @@ class Cluster:
 
     # What can go wrong
 
-    def _judge_failure(self, log_before: int) -> None:
-        """Return if the server that just ended can be tried again. Raises ConfigurationError if not."""
+    def _judge_failure(self, log_before: int, *, again: bool) -> None:
+        """Return if the server that just ended is worth another try. Raises ConfigurationError if not."""
         said = self._folder.log_tail(log_before)
-        if _IN_USE not in said:
+        if _IN_USE not in said or not again:
             raise ConfigurationError(f"PostgreSQL cannot be started in {self._folder.path}. It said:\n{said}")
         # A killed server leaves children that finish their work first, be it endless.
         for orphan in postgres_in(self._path):
@@ -244,7 +248,7 @@ class Cluster:
         time.sleep(0.2)
 
     def _is_orphan(self, pid: int) -> bool:
-        return bool(serves(pid, self._path)) and not self._is_alive()
+        return serves(pid, self._path) and not self._is_alive()
 
     def _mend_lost_socket(self, patience: float) -> None:
         """Stop a server that is up but has lost its socket, say to a cleaner of /tmp, so that it starts anew."""

@@ -1,11 +1,12 @@
 """Processes on this machine: whether one lives, whose PostgreSQL it is, and a signal that cannot go astray.
 
-Linux tells all of it through /proc; elsewhere a server is known by its socket alone.
+Linux tells it through /proc, other systems through ps(1).
 """
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["lives", "peer_of", "postgres_in", "serves", "signal_proven"]
+__all__ = ["lives", "mark_of", "peer_of", "postgres_in", "serves", "signal_proven"]
 
 _PROC = Path("/proc")
 _LOCAL_PEERPID = 2  # macOS, <sys/un.h>
@@ -25,26 +26,31 @@ def lives(pid: int) -> bool:
     return _program_of(pid) is not None
 
 
-def serves(pid: int, folder: Path) -> bool | None:
-    """Return whether a process is PostgreSQL at work in ``folder``: proven, disproved, or None if it cannot be told.
+def mark_of(folder: Path) -> str:
+    """Return a word that stands for ``folder`` and no other on this machine; its server carries it in its arguments."""
+    found = folder.stat()
+    return f"kpro-{found.st_dev}-{found.st_ino}"
 
-    PostgreSQL enters its data directory at once and never leaves it.
-    """
+
+def serves(pid: int, folder: Path) -> bool:
+    """Return whether a process is proven to be PostgreSQL at work in ``folder``, its server or a child of that."""
     if _program_of(pid) != "postgres":
         return False
-    if sys.platform != "linux":
-        return None
     try:
+        # PostgreSQL enters its data directory at once and never leaves it.
         return (_PROC / str(pid) / "cwd").samefile(folder)
-    except PermissionError:  # another account's process, and this container's root may not look at it
-        return None
+    except PermissionError:
+        return _carries_mark(pid, folder)  # another account's process, and root of a container may not look at it
     except OSError:
-        return False
+        return not _PROC.exists() and _carries_mark(pid, folder)
 
 
 def postgres_in(folder: Path) -> list[int]:
-    """Return the processes proven to be PostgreSQL at work in ``folder``; none where the system does not tell."""
-    pids = [int(entry.name) for entry in _PROC.glob("[0-9]*")]
+    """Return the processes proven to be PostgreSQL at work in ``folder``."""
+    if _PROC.exists():
+        pids = [int(entry.name) for entry in _PROC.glob("[0-9]*")]
+    else:
+        pids = [int(line) for line in _ps("-A", "-o", "pid=").split()]
     return [pid for pid in pids if serves(pid, folder)]
 
 
@@ -94,13 +100,28 @@ def _program_of(pid: int) -> str | None:
     """Return the name of a process's program, None if there is no such process or it has ended."""
     if pid <= 0:
         return None
-    if sys.platform != "linux":
-        ps = ["/bin/ps", "-o", "stat=,comm=", "-p", str(pid)]
-        said = subprocess.run(ps, capture_output=True, text=True, check=False).stdout.split(maxsplit=1)  # noqa: S603
-        return None if len(said) < 2 or said[0].startswith("Z") else Path(said[1].strip()).name
+    if not _PROC.exists():
+        state, _, program = _ps("-o", "stat=,comm=", "-p", str(pid)).strip().partition(" ")
+        return None if state[:1] in ("", "Z") else Path(program.strip()).name
     try:
         # "12 (some name) S 1 ...": the name may itself hold parentheses.
         name, _, rest = (_PROC / str(pid) / "stat").read_text(errors="replace").partition("(")[2].rpartition(")")
     except OSError:
         return None
     return None if rest.split()[0] in "ZX" else name
+
+
+def _carries_mark(pid: int, folder: Path) -> bool:
+    """Return whether the mark of ``folder`` is a word of a process's arguments or title."""
+    try:
+        if _PROC.exists():
+            words = (_PROC / str(pid) / "cmdline").read_text(errors="replace")
+        else:
+            words = _ps("-ww", "-o", "args=", "-p", str(pid))
+        return mark_of(folder) in re.split(r"[\0\s=:]+", words)
+    except OSError:
+        return False
+
+
+def _ps(*arguments: str) -> str:
+    return subprocess.run(["/bin/ps", *arguments], capture_output=True, text=True, check=False).stdout  # noqa: S603

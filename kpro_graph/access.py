@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from tortoise.models import Model
-
 from kpro_graph.actors import Actor, ActorKind, Role
 from kpro_graph.errors import NotPermitted
 from kpro_graph.execution import NOTHING, Condition, Source
@@ -41,30 +39,16 @@ __all__ = [
     "require",
 ]
 
-_POSTGRESQL = {
-    "UUIDField": "uuid",
-    "IntField": "integer",
-    "SmallIntField": "smallint",
-    "BigIntField": "bigint",
-    "TextField": "text",
-    "BooleanField": "boolean",
-    "DateField": "date",
-    "DatetimeField": "timestamptz",
-    "_Numeric": "numeric",
-    "BinaryField": "bytea",
-    "ArrayField": "text[]",
-}
-
 # Who reads what citizens have answered; the enroller assigns and never reads.
 READERS = (Role.CLINICAL_VIEWER, Role.MONITORING_ASSISTOR)
 # Who edits the catalogue and therefore sees drafts.
 EDITORS = (Role.QUESTIONNAIRE_EDITOR, Role.CLINICAL_ADMINISTRATOR)
 
 
-def _source(model: type[Model], visible: Callable[[Actor], Condition], subject: str | None = None) -> Source:
-    columns = {name: _POSTGRESQL[type(model._meta.fields_map[name]).__name__] for name in model._meta.db_fields}
+def _source(model: Any, visible: Callable[[Actor], Condition], subject: str | None = None) -> Source:
+    table, columns = tables.shape(model)
     tenant = "municipality_id" if "municipality_id" in columns else "id"
-    return Source(str(model._meta.db_table), columns, visible, tenant=tenant, subject=subject)
+    return Source(table, columns, visible, tenant=tenant, subject=subject)
 
 
 def _any(conditions: Sequence[Condition]) -> Condition:

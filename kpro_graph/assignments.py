@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from tortoise.expressions import Q
-
 from kpro_graph.access import require
 from kpro_graph.actors import Role
 from kpro_graph.episodes import EpisodeNotActive, EpisodeStatus, ReferenceUnknown
@@ -74,7 +72,7 @@ async def assign(
         raise EpisodeNotActive(path="episodeOfCareId")
     questionnaire = (
         await tables.Questionnaire.filter(
-            Q(municipality_id=actor.municipality) | Q(municipality_id=tables.NATIONAL_LIBRARY), id=questionnaire_id
+            municipality_id__in=(actor.municipality, tables.NATIONAL_LIBRARY), id=questionnaire_id
         )
         .exclude(status="draft")
         .using_db(change.using)

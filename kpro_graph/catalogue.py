@@ -29,6 +29,7 @@ from kpro_graph.storage.database import Change
 
 __all__ = [
     "Compiled",
+    "MunicipalityUnknown",
     "QuestionnaireStatus",
     "RulesMismatch",
     "VersionTaken",
@@ -46,6 +47,14 @@ class QuestionnaireStatus(StrEnum):
     DRAFT = "draft"
     ACTIVE = "active"
     RETIRED = "retired"
+
+
+class MunicipalityUnknown(Rejected):
+    """The library's municipality is not in this installation."""
+
+    code = "MUNICIPALITY_UNKNOWN"
+    da = "Kommunen findes ikke i denne installation."
+    en = "The municipality is not in this installation."
 
 
 class VersionTaken(Rejected):
@@ -88,6 +97,8 @@ async def install(change: Change, source: bytes, rules: bytes | None = None) -> 
     rule_set = None if rules is None else read_rule_set(rules)
     if rule_set is not None and (rule_set.url != questionnaire.url or questionnaire.version not in rule_set.versions):
         raise RulesMismatch(path="rules")
+    if not await change.fetch("SELECT id FROM municipality WHERE id = $1", (actor.municipality,)):
+        raise MunicipalityUnknown(path="municipality")
     # Many forms in the wild have no canonical url; what they hold then is what they are called.
     url = questionnaire.url or f"urn:sha256:{questionnaire.content_hash}"
     title = questionnaire.title or questionnaire.name or url

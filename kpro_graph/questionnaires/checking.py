@@ -80,7 +80,7 @@ def _check_group(nodes: list[Node], strictness: Strictness, problems: list[Probl
     first = nodes[0]
     item = first.plan.item
     present = [node for node in nodes if node.source is not None]
-    if item.required and not any(node.has_answers() for node in nodes):
+    if item.required and not any(node.has_answers(asked=True) for node in nodes):
         _miss(first, "required_group", strictness, problems)
     _count(first, len(present), strictness, problems)
     if not present and not item.repeats and not item.required and strictness.missing is not None:

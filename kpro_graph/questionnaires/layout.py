@@ -113,12 +113,14 @@ class Node:
         """Return the places below: the group's own, or one for each answer."""
         return [self.scope] if self.scope is not None else list(self.answers)
 
-    def has_answers(self) -> bool:
-        """Return whether anything is answered here or below."""
+    def has_answers(self, *, asked: bool = False) -> bool:
+        """Return whether anything is answered here or below; ``asked`` counts only what was to be asked."""
+        if asked and not self.enabled:
+            return False
         for answer in self.answers:
             if answer.value is not None:
                 return True
-        return any(node.has_answers() for scope in self.scopes() for node in scope.nodes())
+        return any(node.has_answers(asked=asked) for scope in self.scopes() for node in scope.nodes())
 
 
 class Layout:

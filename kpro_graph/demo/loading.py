@@ -15,18 +15,17 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from uuid import uuid5
 
-import asyncpg
-
 from kpro_graph import catalogue, identity
 from kpro_graph.catalogue import QuestionnaireStatus
 from kpro_graph.demo.answering import Edition
 from kpro_graph.demo.generation import Population, share
 from kpro_graph.demo.insertion import insert
 from kpro_graph.demography import Demography
-from kpro_graph.errors import ConfigurationError, Unavailable
+from kpro_graph.errors import ConfigurationError
 from kpro_graph.plugins.host import PluginHost
 from kpro_graph.storage.cipher import Cipher
 from kpro_graph.storage.database import Database
+from kpro_graph.storage.owner import owning
 from kpro_graph.storage.tables import NATIONAL_LIBRARY
 
 __all__ = ["Loaded", "Progress", "load"]
@@ -38,14 +37,6 @@ Progress: TypeAlias = Callable[[int, int, str], object]
 _LOCK = 0x6B706465
 _CHUNK = 250
 _AT_ONCE = 2
-_AWAY = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.InterfaceError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +74,18 @@ async def load(
     shared = share(citizens)
     moment = now or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     demography = Demography(seed)
-    try:
-        guard = await asyncpg.connect(owner_dsn)
-        try:
-            await guard.execute("SELECT pg_advisory_lock($1)", _LOCK)
-            for code in shared:
-                await _load_organisation(guard, demography, code, database.cipher)
-            editions = await _stock(database, host, tuple(shared))
-            work = _Work(Population(editions, seed=seed, now=moment), database.cipher, progress)
-            for code, number in shared.items():
-                await work.plan(guard, code, number)
-            await work.do(owner_dsn)
-            if work.added:
-                # Statistics that are as good as after a year, from the first question on.
-                await guard.execute(_ANALYSE)
-        finally:
-            await guard.close()
-    except _AWAY as error:
-        raise Unavailable(f"the database does not answer ({type(error).__name__})") from error
+    async with owning(owner_dsn) as guard:
+        await guard.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        for code in shared:
+            await _load_organisation(guard, demography, code, database.cipher)
+        editions = await _stock(database, host, tuple(shared))
+        work = _Work(Population(editions, seed=seed, now=moment), database.cipher, progress)
+        for code, number in shared.items():
+            await work.plan(guard, code, number)
+        await work.do(owner_dsn)
+        if work.added:
+            # Statistics that are as good as after a year, from the first question on.
+            await guard.execute(_ANALYSE)
     return Loaded(work.present, **{each.name: work.added[each.name] for each in fields(Loaded)[1:]})
 
 
@@ -187,8 +172,7 @@ class _Work:
             raise failures.exceptions[0] from None
 
     async def _load(self, dsn: str) -> None:
-        connection = await asyncpg.connect(dsn)
-        try:
+        async with owning(dsn) as connection:
             while self._chunks:
                 code, numbers = self._chunks.popleft()
                 batch = self.population.batch(code, numbers)
@@ -198,8 +182,6 @@ class _Work:
                 self.added += added
                 self._there[code] += len(numbers)
                 self._tell(code)
-        finally:
-            await connection.close()
 
     def _tell(self, code: str) -> None:
         if self.progress is not None:

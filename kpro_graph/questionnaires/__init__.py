@@ -11,6 +11,7 @@ from kpro_graph.questionnaires.answers import (
     flatten,
 )
 from kpro_graph.questionnaires.beginning import begin
+from kpro_graph.questionnaires.compiled import judge_expressions
 from kpro_graph.questionnaires.document import (
     LIMITS,
     DocumentRefused,
@@ -110,6 +111,7 @@ __all__ = [
     "flatten",
     "hash_json",
     "interpret",
+    "judge_expressions",
     "judge_structure",
     "make_problem",
     "read_json",

@@ -61,6 +61,9 @@ def check(layout: Layout, strictness: Strictness) -> list[Problem]:
 def _check_scope(scope: Scope, strictness: Strictness, problems: list[Problem]) -> None:
     for nodes in scope.children.values():
         first = nodes[0]
+        for node in nodes:
+            if node.source is not None and "text" in node.source:
+                _check_text(node, problems)
         if not first.enabled:
             severity = Severity.WARNING if strictness.draft else Severity.ERROR
             problems.extend(
@@ -74,6 +77,14 @@ def _check_scope(scope: Scope, strictness: Strictness, problems: list[Problem]) 
             _check_group(nodes, strictness, problems)
         else:
             _check_question(nodes, strictness, problems)
+
+
+def _check_text(node: Node, problems: list[Problem]) -> None:
+    """A wording of its own may have been another question; the questionnaire's translations are its wordings too."""
+    item = node.plan.item
+    text = node.source.get("text") if node.source is not None else None
+    if item.text and text != item.text and text not in item.texts.values():
+        problems.append(make_problem("text_differs", item.link_id, node.path, node.location))
 
 
 def _check_group(nodes: list[Node], strictness: Strictness, problems: list[Problem]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
 from kpro_graph.questionnaires.expressions import Expression, ExpressionInvalid, compile_expression
 from kpro_graph.questionnaires.model import Questionnaire, SourceExpression
-from kpro_graph.questionnaires.plan import ItemPlan, Plan
+from kpro_graph.questionnaires.plan import ItemPlan, Plan, plan_of
+from kpro_graph.questionnaires.problems import Problem, make_problem
 from kpro_graph.questionnaires.reach import reach_of
 
-__all__ = ["LANGUAGES", "Compiled", "compiled_of"]
+__all__ = ["LANGUAGES", "Compiled", "compiled_of", "judge_expressions"]
 
 LANGUAGES = frozenset({"text/fhirpath", "text/fhirpath+sdc"})
 """The languages of expressions that are evaluated here."""
@@ -116,3 +118,26 @@ def _needs(compiled: Compiled, plan: ItemPlan) -> set[str]:
         if isinstance(expression, Expression):
             needs |= expression.dependencies()
     return needs
+
+
+def judge_expressions(questionnaire: Questionnaire) -> list[Problem]:
+    """Return every expression that is not valid FHIRPath or is in a language that is not evaluated here."""
+    compiled = compiled_of(questionnaire, plan_of(questionnaire))
+    problems = []
+    for link_id, source in _expressions(questionnaire):
+        if source.language not in LANGUAGES:
+            problems.append(make_problem("expression_language_unknown", link_id, link_id, source.location))
+        elif isinstance(reason := compiled.expression(source), str):
+            problems.append(make_problem("expression_invalid", link_id, link_id, source.location, reason=reason))
+    return problems
+
+
+def _expressions(questionnaire: Questionnaire) -> Iterator[tuple[str, SourceExpression]]:
+    yield from (("", each) for each in questionnaire.variables)
+    yield from (("", each.expression) for each in questionnaire.constraints)
+    for item in questionnaire.walk():
+        bounds = (item.min_value, item.max_value, item.min_quantity, item.max_quantity)
+        single = (item.enable_expression, item.calculated, item.initial_expression)
+        found = [*item.variables, *(each.expression for each in item.constraints)]
+        found += [each for each in (*single, *(bound.expression for bound in bounds if bound)) if each is not None]
+        yield from ((item.link_id, each) for each in found)

@@ -81,7 +81,7 @@ CODES: Mapping[str, Explained] = MappingProxyType(
             "The questions are in another order than in the questionnaire.",
         ),
         "text_differs": Explained(
-            _W,
+            _I,
             "Spørgsmålets ordlyd er en anden end i spørgeskemaet.",
             "The question's wording differs from the questionnaire's.",
         ),
@@ -277,7 +277,7 @@ CODES: Mapping[str, Explained] = MappingProxyType(
             "The expression is not FHIRPath and is not evaluated.",
         ),
         "expression_invalid": Explained(
-            _W,
+            _E,
             "Udtrykket er ikke gyldigt FHIRPath: {reason}",
             "The expression is not valid FHIRPath: {reason}",
         ),

@@ -147,20 +147,29 @@ class _Seeing:
         """Return the linkIds a condition picks, or None where it does not pick by linkId."""
         if not isinstance(tree, Chain):
             return None
-        operators = {operator for operator, _ in tree.rest}
-        if operators == {"or"}:
-            parts = [self.picked(operand) for operand in (tree.first, *(operand for _, operand in tree.rest))]
-            return None if None in parts else {name for part in parts if part for name in part}
-        if operators == {"and"}:
-            operands = (tree.first, *(operand for _, operand in tree.rest))
-            picks = [(operand, self.picked(operand)) for operand in operands]
-            for operand, names in picks:
-                if names is None:
-                    self.visit(operand, _At.INSIDE)
-            return next((names for _, names in picks if names is not None), None)
-        if len(tree.rest) == 1 and operators <= {"=", "~", "in"} and _is_link_id(tree.first):
-            return _texts(tree.rest[0][1])
-        return None
+        # Operators of one strength stand side by side and hold from the left to the right.
+        left: Tree | None = tree.first
+        found: set[str] | None = None
+        beside: list[Tree] = []
+        for operator, right in tree.rest:
+            if left is not None and _is_link_id(left) and operator in ("=", "~", "in"):
+                found = _texts(right)
+            elif operator in ("and", "or"):
+                mine = found if left is None else self.picked(left)
+                theirs = self.picked(right)
+                if operator == "or":
+                    found = None if mine is None or theirs is None else mine | theirs
+                else:
+                    beside += [each for each, names in ((left, mine), (right, theirs)) if each and names is None]
+                    found = theirs if mine is None else mine
+            else:
+                found = None
+                beside += [each for each in (left, right) if each]
+            left = None
+        if found is not None:
+            for each in beside:
+                self.visit(each, _At.INSIDE)
+        return found
 
 
 def _passes(step: Call) -> bool:

@@ -7,7 +7,6 @@ nothing from one actor to the next, also behind a transaction pooler. Tortoise's
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -18,28 +17,14 @@ from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.context import TortoiseContext, _current_context
 
 from kpro_graph.actors import Actor
-from kpro_graph.errors import ConfigurationError, Unavailable
+from kpro_graph.errors import ConfigurationError
 from kpro_graph.events import Happened
 from kpro_graph.storage import log
 from kpro_graph.storage.cipher import Cipher
+from kpro_graph.storage.owner import saying_when_away
 from kpro_graph.storage.tables import Event, new_id
 
 __all__ = ["Change", "Database", "Reading", "model_config"]
-
-_logger = logging.getLogger(__name__)
-
-# What asyncpg raises when the server is away, full or shutting down: the caller may try again.
-_AWAY = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InterfaceError,
-    asyncpg.QueryCanceledError,
-    TimeoutError,
-)
 
 _CAN_BYPASS = """
 SELECT r.rolsuper OR r.rolbypassrls OR EXISTS (
@@ -168,20 +153,19 @@ class Database:
         finally:
             _current_context.reset(token)
         try:
-            pool = await asyncpg.create_pool(
-                dsn,
-                min_size=1,
-                max_size=size,
-                connection_class=_Connection,
-                command_timeout=30,
-                server_settings={
-                    "application_name": "kpro_graph",
-                    "statement_timeout": "30000",
-                    "idle_in_transaction_session_timeout": "60000",
-                },
-            )
-        except _AWAY as error:
-            raise Unavailable(f"the database does not answer ({type(error).__name__})") from error
+            with saying_when_away():
+                pool = await asyncpg.create_pool(
+                    dsn,
+                    min_size=1,
+                    max_size=size,
+                    connection_class=_Connection,
+                    command_timeout=30,
+                    server_settings={
+                        "application_name": "kpro_graph",
+                        "statement_timeout": "30000",
+                        "idle_in_transaction_session_timeout": "60000",
+                    },
+                )
         except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, ValueError) as error:
             raise ConfigurationError(
                 "KPRO_DATABASE_URL is refused by the server: check user, password and database name"
@@ -215,7 +199,7 @@ class Database:
 
     @asynccontextmanager
     async def _session(self, municipalities: Iterable[int], isolation: str) -> AsyncIterator[Any]:
-        try:
+        with saying_when_away():
             async with (
                 self._gate,
                 self._pool.acquire(timeout=10) as connection,
@@ -224,9 +208,6 @@ class Database:
                 scope = "{" + ",".join(str(int(number)) for number in municipalities) + "}"
                 await connection.execute("SELECT set_config('kpro.municipalities', $1, true)", scope)
                 yield connection
-        except _AWAY as error:
-            _logger.warning("database unavailable: %s", type(error).__name__)
-            raise Unavailable("the database does not answer; nothing was changed") from error
 
     @asynccontextmanager
     async def peek(self, *municipalities: int) -> AsyncIterator[Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import asyncpg
 from tortoise.context import TortoiseContext
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
-from kpro_graph.errors import ConfigurationError, Unavailable
+from kpro_graph.errors import ConfigurationError
 from kpro_graph.storage.database import model_config
+from kpro_graph.storage.owner import owning
 
 __all__ = ["ROLES", "migrate"]
 
@@ -25,11 +25,7 @@ async def migrate(dsn: str, progress: Callable[[str], object] | None = None) -> 
         ConfigurationError: the roles of the API and the relay do not exist yet.
         Unavailable: the server does not answer.
     """
-    try:
-        guard = await asyncpg.connect(dsn)
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
-        raise Unavailable(f"the database does not answer ({type(error).__name__})") from error
-    try:
+    async with owning(dsn) as guard:
         await guard.execute("SELECT pg_advisory_lock($1)", _LOCK)
         present = {
             row["rolname"] for row in await guard.fetch("SELECT rolname FROM pg_roles WHERE rolname = ANY($1)", ROLES)
@@ -49,8 +45,6 @@ async def migrate(dsn: str, progress: Callable[[str], object] | None = None) -> 
             executor = MigrationExecutor(context.connections.get("default"), model_config()["apps"])
             await executor.migrate([MigrationTarget("kpro", "__latest__")], direction="forward", progress=note)
         return applied
-    finally:
-        await guard.close()
 
 
 def _tortoise_url(dsn: str) -> str:

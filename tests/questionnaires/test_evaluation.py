@@ -64,7 +64,9 @@ def test_a_total_is_calculated_from_the_weights_of_what_was_asked() -> None:
             answerOption=options("no", "some", "much"),
             enableWhen=[{"question": "on", "operator": "=", "answerBoolean": True}],
         ),
-        calculated("total", "decimal", "%resource.item.where(linkId = 'a' or linkId = 'b').answer.value.weight().sum()"),
+        calculated(
+            "total", "decimal", "%resource.item.where(linkId = 'a' or linkId = 'b').answer.value.weight().sum()"
+        ),
     )
     answers = (answer("a", coding("some")), answer("b", coding("much")))
     assert value_of(judge(questionnaire, answer("on", True), *answers), "total") == [Decimal(3)]
@@ -150,7 +152,9 @@ def test_values_that_need_each_other_in_a_circle_end_and_are_told_of() -> None:
         ("integer", "{}", {}, None),
     ],
 )  # fmt: skip
-def test_a_result_becomes_an_answer_of_the_items_type_or_none(kind: str, text: str, parts: dict[str, Any], expected: Any) -> None:
+def test_a_result_becomes_an_answer_of_the_items_type_or_none(
+    kind: str, text: str, parts: dict[str, Any], expected: Any
+) -> None:
     evaluation = judge(form(calculated("q", kind, text, **parts)))
     assert value_of(evaluation, "q") == ([] if expected is None else [expected])
     failed = expected is None and text != "{}"
@@ -249,7 +253,12 @@ def test_a_hidden_value_is_calculated_as_well() -> None:
 def test_the_cleaned_response_holds_what_counts_and_keeps_what_stood_beside_it() -> None:
     questionnaire = form(
         item("a", "boolean"),
-        item("g", "group", item("b", enableWhen=[{"question": "a", "operator": "=", "answerBoolean": True}]), calculated("c", "integer", "3")),
+        item(
+            "g",
+            "group",
+            item("b", enableWhen=[{"question": "a", "operator": "=", "answerBoolean": True}]),
+            calculated("c", "integer", "3"),
+        ),
     )
     response = {
         **reply({**answer("a", False), "extension": [{"url": "urn:kept"}]}, group("g", answer("b", "gone")), answer("nowhere", "gone")),
@@ -301,7 +310,9 @@ def test_a_new_response_begins_with_what_the_questionnaire_fills_in() -> None:
     assert evaluate(questionnaire, response).valid
 
 
-@pytest.mark.parametrize("response", [None, 3, "x", [], [1], {}, {"item": 3}, {"item": [None]}, {"item": [{"linkId": 3}]}, object(), {1: 2}])
+@pytest.mark.parametrize(
+    "response", [None, 3, "x", [], [1], {}, {"item": 3}, {"item": [None]}, {"item": [{"linkId": 3}]}, object(), {1: 2}]
+)
 def test_whatever_is_given_as_a_response_is_judged(response: Any) -> None:
     evaluation = evaluate(form(item("q", required=True)), response)
     assert not evaluation.valid
@@ -353,7 +364,12 @@ def test_the_same_code_always_means_an_entry_of_the_table() -> None:
 @settings(max_examples=150, deadline=None)
 def test_evaluation_never_fails_on_any_json(response: Any) -> None:
     questionnaire = _every_kind()
-    for document in (response, {"item": response}, reply({"linkId": "g", "item": response}), reply({"linkId": "q", "answer": response})):
+    for document in (
+        response,
+        {"item": response},
+        reply({"linkId": "g", "item": response}),
+        reply({"linkId": "q", "answer": response}),
+    ):
         evaluate(questionnaire, document)
 
 
@@ -425,7 +441,9 @@ def test_remembering_what_has_not_changed_equals_evaluating_everything_anew(data
 
 
 def test_one_questionnaire_serves_many_evaluations_without_remembering_any() -> None:
-    questionnaire = form(item("q", "integer"), calculated("x", "integer", "%resource.item.where(linkId='q').answer.value + 1"))
+    questionnaire = form(
+        item("q", "integer"), calculated("x", "integer", "%resource.item.where(linkId='q').answer.value + 1")
+    )
     found = [value_of(judge(questionnaire, answer("q", number)), "x") for number in (1, 5, 1)]
     assert found == [[2], [6], [2]]
     assert value_of(judge(questionnaire), "x") == []

@@ -594,6 +594,16 @@ def test_a_path_too_long_for_a_socket_is_got_round_in_a_private_folder(new_folde
     assert not outside.exists()
 
 
+def test_a_killed_server_whose_last_holder_left_in_order_starts_anew_at_a_long_path(new_folder: Path) -> None:
+    deep = new_folder / ("long" * 20) / ("longer" * 20)
+    with open_embedded(deep):
+        os.kill(postmaster(deep), signal.SIGKILL)
+    assert not os.path.lexists(deep / "annex")
+    with open_embedded(deep) as server:
+        assert ask(server, "SELECT 1") == 1
+    assert is_stopped(deep)
+
+
 def test_a_folder_outside_that_is_not_private_is_not_used(new_folder: Path) -> None:
     deep = new_folder / ("long" * 20) / ("longer" * 20)
     deep.mkdir(parents=True)

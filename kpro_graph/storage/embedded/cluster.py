@@ -88,7 +88,7 @@ class Cluster:
         if self._path.exists():
             self._check_version()
         started, log_before, try_until = 0, 0, time.monotonic() + patience
-        while not (self._says_ready() and answers()):
+        while not (self._says_ready() and self._listener() is not None and answers()):
             if self._is_alive():
                 self._mend_lost_socket(patience)
             elif not lives(started):
@@ -212,9 +212,8 @@ class Cluster:
             stderr=subprocess.STDOUT,
         )
         if initdb.returncode != 0:
-            raise ConfigurationError(
-                f"The database in {self._folder.path} could not be made:\n{initdb.stdout.strip()[-2000:]}"
-            )
+            said = "\n".join(initdb.stdout.splitlines()[-6:])
+            raise ConfigurationError(f"The database in {self._folder.path} could not be made. It said:\n{said}")
 
     def _prepare_door(self, account: Account) -> str:
         """Return where the server shall put its socket, by a name it can reach."""

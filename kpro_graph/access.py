@@ -32,11 +32,13 @@ __all__ = [
     "RESPONSE",
     "RULE_SET",
     "SCORE",
+    "follows",
     "may_answer_for",
     "may_have_answers",
     "may_know_citizens",
     "may_see_colours",
     "require",
+    "sees_colours_of",
 ]
 
 # Who reads what citizens have answered; the enroller assigns and never reads.
@@ -234,14 +236,29 @@ def may_answer_for(actor: Actor, citizen_id: UUID) -> bool:
     return actor.kind is ActorKind.CITIZEN and citizen_id in actor.citizens
 
 
+def follows(actor: Actor) -> Condition:
+    """Return the condition of the episodes whose answers the actor reads: the order of a worklist tells of them."""
+    teams = actor.teams(*READERS) if actor.kind is ActorKind.EMPLOYEE else ()
+    return _among("care_team_id", "followed", teams) if teams else NOTHING
+
+
 def may_have_answers(actor: Any) -> bool:
     """Say whether answers may leave the system for this actor; a system must have been given them."""
     return actor.kind is not ActorKind.SYSTEM or bool(actor.may_have_answers)
 
 
 def may_see_colours(actor: Any) -> bool:
-    """Say whether colours are shown to this actor: professionals yes, citizens only together with staff."""
-    return actor.kind is not ActorKind.CITIZEN and may_have_answers(actor)
+    """Say whether colours are shown to this actor: to those who read answers; to citizens only together with staff."""
+    if actor.kind is ActorKind.EMPLOYEE:
+        return bool(actor.has(*READERS))
+    return actor.kind is ActorKind.SYSTEM and bool(actor.may_have_answers)
+
+
+def sees_colours_of(actor: Any, care_team_id: UUID) -> bool:
+    """Say whether the actor is shown the colours of an episode with this care team."""
+    if actor.kind is ActorKind.EMPLOYEE:
+        return care_team_id in actor.teams(*READERS)
+    return may_see_colours(actor)
 
 
 def may_know_citizens(actor: Any) -> bool:

@@ -120,7 +120,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """Rows that belong to this one. ``by`` maps the other table's columns to this row's."""
+    """Rows that belong to this one. ``by`` maps the other table's columns to this row's.
+
+    ``judged`` narrows what the source's own judge lets an actor see, where the list itself would tell more.
+    """
 
     shape: str
     by: Mapping[str, str]
@@ -131,6 +134,7 @@ class Relation:
     arguments: tuple[Argument, ...] = ()
     default: int = 50
     maximum: int = 100
+    judged: Callable[[Any], Condition] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,12 +348,13 @@ def connection(
     arguments: Sequence[Argument] = (),
     default: int = 50,
     maximum: int = 100,
+    judged: Callable[[Any], Condition] | None = None,
 ) -> Any:
     """Declare a list read in pages; ``orders`` offers a choice, its first member being the usual one."""
     if (order is None) == (orders is None):
         raise ValueError("a connection has one order or a choice of orders")
     return DeclaredField(
-        Relation("connection", by or {}, order, orders or {}, (), where, tuple(arguments), default, maximum),
+        Relation("connection", by or {}, order, orders or {}, (), where, tuple(arguments), default, maximum, judged),
         description=description,
     )
 

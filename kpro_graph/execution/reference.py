@@ -190,6 +190,8 @@ async def load(info: Any, type_: GraphQLObjectType, key: UUID) -> Any:
 
 def _conditions(relation: Relation, source: Source, actor: Any, kwargs: Mapping[str, Any]) -> list[Condition]:
     conditions = [source.visible(actor)]
+    if relation.judged is not None:
+        conditions.append(relation.judged(actor))
     if relation.where is not None:
         conditions.append(relation.where)
     conditions += [

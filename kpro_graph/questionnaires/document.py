@@ -86,7 +86,9 @@ def read_json(source: bytes | str, *, limits: Limits = LIMITS) -> Json:
         if _LONG_NUMBER.search(raw):
             raise _long_number(limits) from None
         raise DocumentRefused("not_json", "the document is not JSON in UTF-8") from None
-    return normalise(document, limits=limits)
+    _inspect(document, limits)
+    read: Json = document
+    return read
 
 
 def normalise(document: object, *, limits: Limits = LIMITS) -> Json:
@@ -139,7 +141,7 @@ def _inspect(document: object, limits: Limits) -> None:  # noqa: PLR0912 - one p
                 continue
             if kind is dict or isinstance(value, Mapping):
                 for key in value:  # type: ignore[attr-defined]
-                    if not isinstance(key, str):
+                    if key.__class__ is not str:
                         raise DocumentRefused("not_json", "a key is not text")
                 seen += 1
                 pending.append(iter(value.values()))  # type: ignore[attr-defined]
@@ -222,24 +224,24 @@ def _long_number(limits: Limits) -> DocumentRefused:
 
 def mapping_of(document: object, key: str) -> Mapping[str, Any] | None:
     """Return the object under ``key``, or None where there is none."""
-    part = document.get(key) if isinstance(document, Mapping) else None
-    return part if isinstance(part, Mapping) else None
+    part = document.get(key) if isinstance(document, dict) else None
+    return part if isinstance(part, dict) else None
 
 
 def items_of(document: object, key: str) -> list[Any]:
     """Return the list under ``key``, or an empty one."""
-    part = document.get(key) if isinstance(document, Mapping) else None
+    part = document.get(key) if isinstance(document, dict) else None
     return part if isinstance(part, list) else []
 
 
 def mappings_of(document: object, key: str) -> list[Mapping[str, Any]]:
     """Return the objects in the list under ``key``; anything else in it is passed over."""
-    return [part for part in items_of(document, key) if isinstance(part, Mapping)]
+    return [part for part in items_of(document, key) if isinstance(part, dict)]
 
 
 def text_of(document: object, key: str) -> str | None:
     """Return the text under ``key``, or None where there is none."""
-    part = document.get(key) if isinstance(document, Mapping) else None
+    part = document.get(key) if isinstance(document, dict) else None
     return part if isinstance(part, str) else None
 
 

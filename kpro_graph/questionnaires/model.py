@@ -63,14 +63,24 @@ class Value:
 
     kind: str
     value: Json
+    _key: tuple[object, ...] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def key(self) -> tuple[object, ...]:
         """What makes two answers the same answer: system and code of a coding, the number of a number."""
+        key = self._key
+        if key is None:
+            key = self._make_key()
+            object.__setattr__(self, "_key", key)
+        return key
+
+    def _make_key(self) -> tuple[object, ...]:
         value = self.value
         if isinstance(value, dict):
             if self.kind == "Coding":
-                return ("Coding", value.get("system"), value.get("code"))
+                system, code = value.get("system"), value.get("code")
+                if isinstance(system, str | None) and isinstance(code, str | None):
+                    return ("Coding", system, code)
             return (self.kind, repr(sorted(value.items(), key=lambda pair: pair[0])))
         if isinstance(value, bool) or value is None:
             return (self.kind, value)
@@ -83,25 +93,25 @@ class Value:
     @property
     def system(self) -> str | None:
         """The system of a coding, else None."""
-        part = self.value.get("system") if isinstance(self.value, Mapping) else None
+        part = self.value.get("system") if isinstance(self.value, dict) else None
         return part if isinstance(part, str) else None
 
     @property
     def code(self) -> str | None:
         """The code of a coding, else None."""
-        part = self.value.get("code") if isinstance(self.value, Mapping) else None
+        part = self.value.get("code") if isinstance(self.value, dict) else None
         return part if isinstance(part, str) else None
 
     @property
     def display(self) -> str | None:
         """The display text of a coding, else None."""
-        part = self.value.get("display") if isinstance(self.value, Mapping) else None
+        part = self.value.get("display") if isinstance(self.value, dict) else None
         return part if isinstance(part, str) else None
 
     @property
     def number(self) -> Decimal | None:
         """The number of an integer, decimal or quantity, else None."""
-        if isinstance(self.value, Mapping):
+        if isinstance(self.value, dict):
             return number_of(self.value.get("value")) if self.kind == "Quantity" else None
         return number_of(self.value)
 

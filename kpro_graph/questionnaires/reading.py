@@ -85,19 +85,20 @@ def read_questionnaire(
             refuse_repeated_keys(source)
         else:
             document = normalise(source)
+        supporting = [part for each in value_sets if isinstance(part := normalise(each), dict)]
     except DocumentRefused as refusal:
         raise QuestionnaireInvalid(
             [make_problem(refusal.reason, location="Questionnaire", limit=refusal.limit)]
         ) from None
     if not isinstance(document, dict) or document.get("resourceType") != "Questionnaire":
         raise QuestionnaireInvalid([make_problem("not_a_questionnaire", location="Questionnaire")])
-    return _Reading(document, list(value_sets)).finish()
+    return _Reading(document, supporting).finish()
 
 
 class _Reading:
     """One reading: the problems and remarks so far, and the items by linkId."""
 
-    def __init__(self, document: dict[str, Any], supporting: list[Mapping[str, Json]]) -> None:
+    def __init__(self, document: dict[str, Any], supporting: list[dict[str, Any]]) -> None:
         self.document = document
         self.supporting = supporting
         self.problems: list[Problem] = []

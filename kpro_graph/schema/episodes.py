@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
@@ -15,6 +16,7 @@ from kpro_graph.execution import (
     Order,
     Row,
     Term,
+    batched,
     by_id,
     column,
     connection,
@@ -40,6 +42,13 @@ LATEST_ASSIGNED = Order((Term("{t}.assigned_at", "timestamptz", True), Term("{t}
 _COLOURS = (Colour.NOT_INTERPRETED, Colour.GREEN, Colour.YELLOW, Colour.RED)
 
 
+async def _urgency(rows: Sequence[Any], info: Any) -> list[Colour | None]:
+    actor = info.context.actor
+    return [
+        _COLOURS[row.row["urgency"]] if access.sees_colours_of(actor, row.row["care_team_id"]) else None for row in rows
+    ]
+
+
 @strawberry.type(description="Et forløb. A citizen's course with a care team, on a legal basis.")
 class EpisodeOfCare(Node, Row):
     """An episode of care."""
@@ -51,15 +60,19 @@ class EpisodeOfCare(Node, Row):
     id: strawberry.ID = node_id("The episode's id.")
     status: EpisodeStatus = column(convert=EpisodeStatus, description="Where the episode is in its life.")
     legal_basis: LegalBasis = column(convert=LegalBasis, description="The act the citizen's data is treated under.")
-    reason_code: str = column(description="Why the citizen is followed (SKS code).")
+    reason_code: str = column(
+        allowed=access.may_have_answers, description="Why the citizen is followed (SKS code); not for every system."
+    )
     started_at: datetime = column(description="When the episode began.")
     ended_at: datetime | None = column(description="When the episode ended; null while it goes on.")
     last_response_at: datetime | None = column(description="When the citizen last submitted answers in this episode.")
-    urgency: Colour = column(
+    urgency: Colour | None = batched(
+        _urgency,
+        "urgency",
+        "care_team_id",
         group="colours",
-        convert=lambda level: _COLOURS[level],
-        allowed=access.may_see_colours,
-        description="The worst colour among the latest responses to each questionnaire.",
+        description="The worst colour among the latest responses to each questionnaire; null for those who do not read "
+        "the team's answers.",
     )
     citizen: Annotated["Citizen", strawberry.lazy("kpro_graph.schema.citizens")] | None = one(
         by={"municipality_id": "municipality_id", "id": "citizen_id"}, description="The citizen."

@@ -78,7 +78,8 @@ class CareTeam(Node, Row):
         where=Condition("{t}.status = 'active'"),
         orders=ORDERS,
         arguments=FILTERS,
-        description="The team's active episodes of care, the most urgent first.",
+        judged=access.follows,
+        description="The team's active episodes of care, the most urgent first; for those who read its answers.",
     )
 
 

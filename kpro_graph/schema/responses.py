@@ -160,7 +160,9 @@ class QuestionnaireResponse(Node, Row):
     superseded: bool = column(description="Whether a later amendment has replaced it.")
     submitted_at: datetime | None = column(description="When it was submitted; null while a draft.")
     receipt: str | None = column(description="The receipt the citizen got; null while a draft.")
-    amend_reason: str | None = column(description="Why it was amended; null for a first version.")
+    amend_reason: str | None = column(
+        allowed=access.may_have_answers, description="Why it was amended; null for a first version."
+    )
     colour: Colour = column(
         group="colours",
         convert=Colour,

@@ -319,6 +319,20 @@ def test_whatever_is_given_as_a_response_is_judged(response: Any) -> None:
     assert evaluation.answers.paths() == ()
 
 
+@pytest.mark.parametrize("value", [{"code": ["a"]}, {"system": {}, "code": "a"}, {"code": {"a": 1}}, ["a"], 3])
+def test_a_malformed_code_is_no_option_and_has_no_weight(value: Any) -> None:
+    exclusive = [
+        {**option, "extension": [ext("questionnaire-optionExclusive", valueBoolean=True)]} for option in options("x")
+    ]
+    questionnaire = form(
+        item("q", "choice", repeats=True, answerOption=[*options("a"), *exclusive]),
+        calculated("sum", "decimal", "%resource.item.where(linkId='q').answer.value.weight().sum()"),
+    )
+    evaluation = judge(questionnaire, answer("q", {"valueCoding": value}, coding("a")))
+    assert [each.code for each in evaluation.problems] == ["structure"]
+    assert evaluation.answers.weights("q") == (None, Decimal(0))
+
+
 def test_a_response_nested_ten_thousand_deep_is_refused_with_the_reason() -> None:
     response: dict[str, Any] = {}
     for _ in range(10_000):

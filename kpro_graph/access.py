@@ -104,36 +104,29 @@ def _citizen(actor: Actor) -> Condition:
     return NOTHING
 
 
-def _episode(actor: Actor) -> Condition:
+def _within_scope(actor: Actor, held: Callable[[str, str, Sequence[UUID]], Condition]) -> Condition:
+    """Judge what belongs to an episode; ``held`` says how the row at hand is tied to the episode's columns."""
     match actor.kind:
         case ActorKind.CITIZEN:
             return _among("citizen_id", "own", actor.citizens)
         case ActorKind.EMPLOYEE:
             allowed = []
             if teams := actor.teams(*READERS):
-                allowed.append(_among("care_team_id", "teams", teams))
+                allowed.append(held("care_team_id", "teams", teams))
             if units := actor.units(Role.CITIZEN_ENROLLER):
-                allowed.append(_among("organisation_unit_id", "units", units))
+                allowed.append(held("organisation_unit_id", "units", units))
             return _any(allowed)
         case ActorKind.SYSTEM if actor.has(Role.INTEGRATOR):
             return Condition("true")
     return NOTHING
+
+
+def _episode(actor: Actor) -> Condition:
+    return _within_scope(actor, _among)
 
 
 def _assignment(actor: Actor) -> Condition:
-    match actor.kind:
-        case ActorKind.CITIZEN:
-            return _among("citizen_id", "own", actor.citizens)
-        case ActorKind.EMPLOYEE:
-            allowed = []
-            if teams := actor.teams(*READERS):
-                allowed.append(_in_episode("care_team_id", "teams", teams))
-            if units := actor.units(Role.CITIZEN_ENROLLER):
-                allowed.append(_in_episode("organisation_unit_id", "units", units))
-            return _any(allowed)
-        case ActorKind.SYSTEM if actor.has(Role.INTEGRATOR):
-            return Condition("true")
-    return NOTHING
+    return _within_scope(actor, _in_episode)
 
 
 def _response(actor: Actor) -> Condition:

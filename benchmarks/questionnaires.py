@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def main() -> int:
         evaluation = evaluate(questionnaire, given)
         if not evaluation.valid or (totals and evaluation.answers.number("t0") != Decimal(20)):
             raise SystemExit("the evaluation is wrong")
-        read = median(lambda source=source: read_questionnaire(source), 20)
-        taken = median(lambda form=questionnaire, given=given: evaluate(form, given), 200)
+        read = median(partial(read_questionnaire, source), 20)
+        taken = median(partial(evaluate, questionnaire, given), 200)
         failed = failed or taken > limit
         print(
             f"{answers:4} answers, {totals:2} totals: read {read:7.2f} ms, evaluate {taken:6.2f} ms (limit {limit:g})"
@@ -66,11 +67,11 @@ def measure_cases() -> None:
             questionnaire = read_questionnaire(source)
         except QuestionnaireInvalid:
             continue
-        read = median(lambda source=source: read_questionnaire(source), 5)
+        read = median(partial(read_questionnaire, source), 5)
         started = time.perf_counter()
         response = begin(questionnaire)
         first = (time.perf_counter() - started) * 1000
-        taken = median(lambda form=questionnaire, given=response: evaluate(form, given), 10)
+        taken = median(partial(evaluate, questionnaire, response), 10)
         print(
             f"{len(source) // 1000} kB, {len(questionnaire.by_link_id)} items: read {read:.0f} ms, "
             f"begin with compiling {first:.0f} ms, evaluate {taken:.1f} ms"

@@ -50,7 +50,7 @@ async def give_answers(api: Api, work: dict[str, Any], weight: int, municipality
     """Answer every WHO-5 item with the option of this weight, as the citizen."""
     ids = {"assignment": work["assignment"]["id"], "questionnaire": work["questionnaire"]["id"]}
     mine = await api.run(
-        "query ($id: ID!) { questionnaire(id: $id) { items { linkId type options { system code weight } } } }",
+        "query ($id: ID!) { questionnaire(id: $id) { items { path type options { system code weight } } } }",
         "citizen",
         municipality,
         id=ids["questionnaire"],
@@ -63,7 +63,7 @@ async def give_answers(api: Api, work: dict[str, Any], weight: int, municipality
                 "citizen",
                 municipality,
                 **ids,
-                path=item["linkId"],
+                path=item["path"],
                 values=[{"coding": {"system": option["system"], "code": option["code"]}}],
             )
             assert saved["saveAnswer"]["__typename"] == "AnswerSaved", saved
@@ -227,3 +227,48 @@ async def test_each_municipality_does_its_own_work(api: Api, municipality: str) 
     work = await open_assignment(api, municipality)
     await give_answers(api, work, weight=2, municipality=municipality)
     assert (await submit(api, work, "everywhere", municipality))["__typename"] == "ResponseSubmitted"
+
+
+async def test_a_local_questionnaire_is_answered_along_its_paths_and_its_conditions(api: Api) -> None:
+    work = await open_assignment(api, url="https://kpro-graph.dk/Questionnaire/center-for-kraeft")
+    ids = {"assignment": work["assignment"]["id"], "questionnaire": work["questionnaire"]["id"]}
+    asked = await api.run(
+        "query ($id: ID!) { questionnaire(id: $id) { national items { path linkId type required options { system code } } } }",
+        "citizen",
+        id=ids["questionnaire"],
+    )
+    assert asked["questionnaire"]["national"] is False
+
+    async def save(path: str, *values: Any) -> Any:
+        return (await api.run("save-answer", "citizen", **ids, path=path, values=list(values)))["saveAnswer"]
+
+    for item in asked["questionnaire"]["items"]:
+        if item["type"] == "choice" and item["required"]:
+            option = item["options"][0]
+            saved = await save(item["path"], {"coding": {"system": option["system"], "code": option["code"]}})
+            assert saved["__typename"] == "AnswerSaved"
+    assert (await save("body/pain", {"integer": 11}))["problems"][0]["code"] == "max_value"
+    await save("body/pain", {"integer": 8})
+    await save("mind/distress", {"integer": 7})
+    await save("conversation/wants-message", {"boolean": True})
+    asking = await save("conversation/message", {"string": "Jeg vil gerne tale om min søvn"})
+    assert "message" in asking["enabledLinkIds"]
+    # The citizen changes their mind: what is no longer asked is neither stored nor held against them.
+    changed = await save("conversation/wants-message", {"boolean": False})
+    assert "message" not in changed["enabledLinkIds"]
+    receipt = await submit(api, work, "along the paths")
+    assert receipt["__typename"] == "ResponseSubmitted", receipt
+    response = (
+        await api.run(
+            "query ($id: ID!) { questionnaireResponse(id: $id) { colour answers { path values { display integer } }"
+            " interpretations { subject colour reason } } }",
+            "viewer",
+            id=receipt["response"]["id"],
+        )
+    )["questionnaireResponse"]
+    paths = [answer["path"] for answer in response["answers"]]
+    assert "body/pain" in paths
+    assert "conversation/message" not in paths
+    assert response["colour"] == "RED"
+    assert all(each["reason"] for each in response["interpretations"])
+    assert "søvn" not in str(response)

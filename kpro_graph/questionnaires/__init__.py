@@ -9,6 +9,8 @@ from kpro_graph.questionnaires.answers import (
     PathUnknown,
     assemble,
     flatten,
+    full_path,
+    path_of,
 )
 from kpro_graph.questionnaires.beginning import begin
 from kpro_graph.questionnaires.compiled import judge_expressions
@@ -38,6 +40,7 @@ from kpro_graph.questionnaires.model import (
     Constraint,
     EnableWhen,
     Feedback,
+    Image,
     Item,
     ItemType,
     Questionnaire,
@@ -82,6 +85,7 @@ __all__ = [
     "ExpressionInvalid",
     "Feedback",
     "FlatAnswer",
+    "Image",
     "Interpretation",
     "Item",
     "ItemType",
@@ -109,11 +113,13 @@ __all__ = [
     "compile_expression",
     "evaluate",
     "flatten",
+    "full_path",
     "hash_json",
     "interpret",
     "judge_expressions",
     "judge_structure",
     "make_problem",
+    "path_of",
     "read_json",
     "read_questionnaire",
     "read_rule_set",

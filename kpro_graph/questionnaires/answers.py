@@ -13,7 +13,7 @@ from kpro_graph.questionnaires.layout import Layout, Node, lay_out
 from kpro_graph.questionnaires.model import ItemType, Questionnaire, Value
 from kpro_graph.questionnaires.plan import ItemPlan, plan_of
 
-__all__ = ["AnswerMalformed", "Answers", "FlatAnswer", "PathUnknown", "assemble", "flatten"]
+__all__ = ["AnswerMalformed", "Answers", "FlatAnswer", "PathUnknown", "assemble", "flatten", "full_path", "path_of"]
 
 _REPETITIONS = 1_000
 
@@ -143,6 +143,31 @@ def flatten(questionnaire: Questionnaire, response: Mapping[str, Any]) -> list[F
             known = before.values if before is not None else ()
             merged[node.path] = FlatAnswer(node.path, node.plan.item.link_id, known + values)
     return list(merged.values())
+
+
+def path_of(questionnaire: Questionnaire, link_id: str) -> str:
+    """Return the path of an item whose every repeat index is left out: ``group/weight``.
+
+    Raises:
+        KeyError: the questionnaire has no such item.
+    """
+    return plan_of(questionnaire).items[link_id].skeleton
+
+
+def full_path(questionnaire: Questionnaire, path: str) -> str:
+    """Return a question's path with every repeat index that belongs in it: ``group/weight`` gives ``group[0]/weight``.
+
+    Raises:
+        PathUnknown: the path names no question.
+    """
+    place = plan_of(questionnaire).place(path)
+    if place is None or not place[0].item.answerable:
+        raise PathUnknown("the questionnaire has no question at this path", path=path)
+    leaf, indices = place
+    return "/".join(
+        f"{step.segment}[{index}]" if step.item.repeats and step is not leaf else step.segment
+        for step, index in zip(leaf.chain, indices, strict=True)
+    )
 
 
 @dataclass(slots=True)

@@ -142,9 +142,9 @@ def _locate(node: Node, index: int, code: str, parameters: Mapping[str, Any]) ->
 
 def _miss(node: Node, code: str, strictness: Strictness, problems: list[Problem]) -> None:
     if strictness.missing is not None:
-        problems.append(
-            make_problem(code, node.plan.item.link_id, node.path, node.location, severity=strictness.missing)
-        )
+        # Nobody can answer what is never shown: a fault of the questionnaire, not of the answers.
+        severity = Severity.WARNING if node.plan.hidden else strictness.missing
+        problems.append(make_problem(code, node.plan.item.link_id, node.path, node.location, severity=severity))
 
 
 def _count(node: Node, count: int, strictness: Strictness, problems: list[Problem]) -> None:

@@ -24,17 +24,6 @@ from kpro_graph.questionnaires.values import (
 
 __all__ = ["calculated_bounds", "checks_of", "judge_form", "make_bound_check"]
 
-_WITH_LENGTH = frozenset(
-    {
-        ItemType.BOOLEAN,
-        ItemType.DECIMAL,
-        ItemType.INTEGER,
-        ItemType.STRING,
-        ItemType.TEXT,
-        ItemType.URL,
-        ItemType.OPEN_CHOICE,
-    }
-)
 _CHOICES = (ItemType.CHOICE, ItemType.OPEN_CHOICE)
 _EXPECTED: Mapping[ItemType, tuple[str, str]] = {
     ItemType.BOOLEAN: ("ja eller nej", "yes or no"),
@@ -82,11 +71,10 @@ def _list_checks(plan: ItemPlan) -> list[Check]:
         checks.append(_judge_system)
     if item.type is ItemType.STRING:
         checks.append(_judge_lines)
-    if item.type in _WITH_LENGTH:
-        if item.max_length is not None:
-            checks.append(_judge_max_length)
-        if item.min_length is not None:
-            checks.append(_judge_min_length)
+    if item.max_length is not None:
+        checks.append(_judge_max_length)
+    if item.min_length is not None:
+        checks.append(_judge_min_length)
     if item.regex:
         checks.append(_judge_pattern)
     if item.max_decimal_places is not None:

@@ -28,6 +28,7 @@ __all__ = [
     "normalise",
     "number_of",
     "read_json",
+    "refuse_repeated_keys",
     "text_of",
     "texts_of",
     "write_json",

@@ -12,6 +12,7 @@ from kpro_graph.questionnaires.model import (
     Condition,
     Constraint,
     Feedback,
+    Image,
     Significance,
     SourceExpression,
     Value,
@@ -245,6 +246,16 @@ class Extensions:
             for _, each in self._fut("isCopyright")
             for value in (read_value(each),)
         )
+
+    def image(self) -> Image | None:
+        """Return FUT's image of a question or an option."""
+        for index, each in self._fut("image"):
+            parts = _parts(each)
+            reference = text_of(mapping_of(parts.get("content"), "valueReference"), "reference")
+            if reference:
+                return Image(reference, text_of(parts.get("terms"), "valueString") or "")
+            self._malformed(index, "image")
+        return None
 
     def feedback(self) -> tuple[Feedback, ...]:
         """Return FUT's feedback texts with the bounds they are shown within."""

@@ -22,6 +22,7 @@ __all__ = [
     "Constraint",
     "EnableWhen",
     "Feedback",
+    "Image",
     "Item",
     "ItemType",
     "Questionnaire",
@@ -124,6 +125,14 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """FUT's image of a question or an option: a reference to a contained Binary, and the terms of its use."""
+
+    reference: str
+    terms: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerOption:
     """One answer to choose. ``weight`` is the score its author gave it (ordinalValue or itemWeight)."""
 
@@ -134,6 +143,7 @@ class AnswerOption:
     text: str = ""
     texts: Mapping[str, str] = field(default_factory=dict)
     prefix: str = ""
+    image: Image | None = None
     source: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -288,6 +298,7 @@ class Item:
     feedback: tuple[Feedback, ...] = ()
     significances: tuple[Significance, ...] = ()
     is_copyright: bool = False
+    image: Image | None = None
     children: tuple[Item, ...] = ()
     parent: str | None = None
     position: int = 0

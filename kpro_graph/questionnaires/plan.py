@@ -54,7 +54,8 @@ class ItemPlan:
     """One item made ready: what may answer it, what it holds, and what its being asked depends on.
 
     ``chain`` is the items from the root down to this one. ``common`` gives, for each enableWhen condition, how many
-    items from the root both questions share: the same repetition of those is meant.
+    items from the root both questions share: the same repetition of those is meant. ``hidden`` is whether it, or
+    anything above it, is never shown.
     """
 
     item: Item
@@ -75,6 +76,7 @@ class ItemPlan:
     asked: tuple[ItemPlan | None, ...] = ()
     common: tuple[int, ...] = ()
     conditional: bool = False
+    hidden: bool = False
 
     @property
     def is_group(self) -> bool:
@@ -181,6 +183,7 @@ def _make_item(
         segment = quote(link_id, safe="").replace(".", "%2E")
     plan = ItemPlan(item, (), segment, stem + segment, _accepted_kinds(item))
     plan.chain = (*above, plan)
+    plan.hidden = any(step.item.hidden for step in plan.chain)
     items[link_id] = plan
     skeletons[plan.skeleton] = plan
     for option in item.options:

@@ -292,6 +292,7 @@ class _Reading:
             feedback=extensions.feedback(),
             significances=extensions.significances(),
             is_copyright=extensions.is_copyright(),
+            image=extensions.image(),
             children=children,
             parent=parent,
             position=position,
@@ -318,6 +319,7 @@ class _Reading:
             text=text if isinstance(text, str) else "",
             texts=MappingProxyType(texts),
             prefix=extensions.text("questionnaire-optionPrefix"),
+            image=extensions.image(),
             source=source,
         )
 

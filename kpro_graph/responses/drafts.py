@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,16 @@ from kpro_graph.assignments import AssignmentStatus
 from kpro_graph.catalogue import Compiled, compiled
 from kpro_graph.episodes import ReferenceUnknown
 from kpro_graph.errors import Rejected
-from kpro_graph.questionnaires import PathUnknown, Problem, Severity, assemble, evaluate, read_json, write_json
+from kpro_graph.questionnaires import (
+    PathUnknown,
+    Problem,
+    Severity,
+    assemble,
+    evaluate,
+    full_path,
+    read_json,
+    write_json,
+)
 from kpro_graph.responses.kept import as_fhir
 from kpro_graph.storage import tables
 from kpro_graph.storage.database import Change
@@ -178,16 +188,18 @@ async def save_answer(
     if draft is None:
         raise AssignmentClosed(path="assignmentId")
     answers = await answered(change, draft)
+    try:
+        path = full_path(version.questionnaire, path)
+    except PathUnknown as error:
+        raise ReferenceUnknown(path="path") from error
     if values:
         answers[path] = [dict(value) for value in values]
     else:
         answers.pop(path, None)
-    try:
-        response = assemble(version.questionnaire, answers)
-    except PathUnknown as error:
-        raise ReferenceUnknown(path="path") from error
-    evaluation = evaluate(version.questionnaire, response, draft=True)
-    wrong = [problem for problem in evaluation.problems if problem.severity is Severity.ERROR and problem.path == path]
+    evaluation = evaluate(version.questionnaire, assemble(version.questionnaire, answers), draft=True)
+    # A problem of one of several values stands at the path with that value's number.
+    here = re.compile(re.escape(path) + r"(\[\d+\])?")
+    wrong = [each for each in evaluation.problems if each.severity is Severity.ERROR and here.fullmatch(each.path)]
     if wrong and values:
         raise AnswersRejected(wrong, path="values")
     now_at = await _put(change, draft, path, values, revision)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from kpro_graph.assignments import AssignmentStatus
 from kpro_graph.catalogue import Compiled, compiled
 from kpro_graph.errors import BadInput, Rejected
 from kpro_graph.events import EventType, Happened
-from kpro_graph.questionnaires import Severity, assemble, evaluate
+from kpro_graph.questionnaires import Evaluation, Severity, assemble, evaluate
 from kpro_graph.responses.drafts import (
     AnswersRejected,
     AssignmentClosed,
@@ -78,14 +80,22 @@ async def submit(
     draft = await draft_of(change, assignment, version)
     if draft is None:
         raise await _closed(change, assignment)
-    evaluation = evaluate(
-        version.questionnaire, assemble(version.questionnaire, await answered(change, draft)), rules=version.rules
-    )
+    now = datetime.now(UTC)
+    evaluation = _judge(version, await answered(change, draft), now)
     if not evaluation.valid:
         raise AnswersRejected([each for each in evaluation.problems if each.severity is Severity.ERROR])
     findings = conclude(version.questionnaire, evaluation)
-    await _store(change, assignment, draft, version, findings, idempotency_key)
+    await _store(change, assignment, draft, version, findings, idempotency_key, now)
     return Submitted(draft, repeated=False)
+
+
+def _judge(version: Compiled, answers: Mapping[str, Sequence[Mapping[str, Any]]], now: datetime) -> Evaluation:
+    """Check what was answered, strictly. What an earlier answer no longer asks for is left out, not held against it."""
+    response = assemble(version.questionnaire, answers)
+    evaluation = evaluate(version.questionnaire, response, rules=version.rules, now=now)
+    if any(problem.code == "answered_but_disabled" for problem in evaluation.problems):
+        evaluation = evaluate(version.questionnaire, evaluation.response, rules=version.rules, now=now)
+    return evaluation
 
 
 async def _closed(change: Change, assignment: tables.Assignment) -> Rejected:
@@ -107,8 +117,8 @@ async def _store(
     version: Compiled,
     findings: Findings,
     idempotency_key: str,
+    now: datetime,
 ) -> None:
-    now = datetime.now(UTC)
     amended = draft.amends_id is not None
     draft.status = (ResponseStatus.AMENDED if amended else ResponseStatus.COMPLETED).value
     draft.answers = findings.answers

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from kpro_graph import access, catalogue
+from kpro_graph import access, catalogue, questionnaires
 from kpro_graph.catalogue import QuestionnaireStatus
 from kpro_graph.execution import (
     Argument,
@@ -58,7 +58,11 @@ class QuestionnaireEnableWhen:
 class QuestionnaireItem:
     """An item."""
 
-    link_id: str = strawberry.field(description="The item's id within the questionnaire; answers name it.")
+    link_id: str = strawberry.field(description="The item's id within the questionnaire.")
+    path: str = strawberry.field(
+        description="Where its answers go, such as `body/pain`; below a repeating group, put the repetition's number "
+        "in brackets behind the group, counted from 0: `child[1]/age`."
+    )
     parent_link_id: str | None = strawberry.field(description="The item it stands under; null at the top.")
     depth: int = strawberry.field(description="How many items it stands under.")
     type: str = strawberry.field(description="FHIR's item type: group, display, choice, integer, text and so on.")
@@ -101,9 +105,10 @@ def _bound(bound: Any) -> Decimal | None:
     return bound.value.number if bound is not None and bound.value is not None else None
 
 
-def _item(item: Item) -> QuestionnaireItem:
+def _item(questionnaire: questionnaires.Questionnaire, item: Item) -> QuestionnaireItem:
     return QuestionnaireItem(
         link_id=item.link_id,
+        path=questionnaires.path_of(questionnaire, item.link_id),
         parent_link_id=item.parent,
         depth=item.depth,
         type=item.type.value,
@@ -128,9 +133,8 @@ def _item(item: Item) -> QuestionnaireItem:
 
 
 async def _items(rows: Sequence[Any], _info: Any) -> list[list[QuestionnaireItem]]:
-    return [
-        [_item(item) for item in catalogue.parsed(row.row["content_hash"], row.row["content"]).walk()] for row in rows
-    ]
+    parsed = [catalogue.parsed(row.row["content_hash"], row.row["content"]) for row in rows]
+    return [[_item(questionnaire, item) for item in questionnaire.walk()] for questionnaire in parsed]
 
 
 @strawberry.type(description="Et spørgeskema. One version of a questionnaire; an active one never changes.")

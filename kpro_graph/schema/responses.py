@@ -300,7 +300,7 @@ class SaveAnswerInput:
 
     assignment_id: strawberry.ID = strawberry.field(description="One of your own open assignments.")
     questionnaire_id: strawberry.ID = strawberry.field(description="The questionnaire version you are showing.")
-    path: str = strawberry.field(description="The item's linkId, with repeat index and parents where it needs them.")
+    path: str = strawberry.field(description="The item's path, as the questionnaire gives it.")
     values: list[AnswerValueInput] = strawberry.field(description="The values; none clears the answer.")
     revision: int | None = strawberry.field(
         default=None, description="The revision your change is based on, 0 for none; left out, the last one wins."

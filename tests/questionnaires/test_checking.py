@@ -100,7 +100,7 @@ def test_a_value_that_is_not_written_as_fhir_demands_is_a_fault_of_structure(kin
         ("string", {"maxLength": 3}, "abcd", "max_length"),
         ("string", {"maxLength": 4}, "abcd", None),
         ("decimal", {"maxLength": 4}, Decimal("1.000"), "max_length"),
-        ("time", {"maxLength": 3}, {"valueTime": "10:00:00"}, None),
+        ("time", {"maxLength": 7}, {"valueTime": "10:00:00"}, "max_length"),
         ("text", {"extension": [ext("minLength", valueInteger=5)]}, "abcd", "min_length"),
         ("text", {"extension": [ext("minLength", valueInteger=4)]}, "abcd", None),
         ("string", {"extension": [ext("regex", valueString="[0-9]{4}")]}, "12345", "regex"),
@@ -253,6 +253,20 @@ def test_required_questions_of_an_optional_section_nobody_opened_are_told_of_wit
     evaluation = judge(questionnaire)
     assert [(each.code, each.severity.value) for each in evaluation.problems] == [("required", "warning")]
     assert not judge(questionnaire, group("g")).valid
+
+
+def test_nobody_is_held_up_by_a_required_question_that_is_never_shown() -> None:
+    hidden = [ext("questionnaire-hidden", valueBoolean=True)]
+    questionnaire = form(
+        item("q", required=True, extension=hidden),
+        item("g", "group", item("inner", required=True), extension=hidden, required=True),
+    )
+    evaluation = judge(questionnaire, group("g"))
+    assert [(each.code, each.path, each.severity.value) for each in evaluation.problems] == [
+        ("required", "q", "warning"),
+        ("required_group", "g", "warning"),
+        ("required", "g/inner", "warning"),
+    ]
 
 
 def test_questions_of_a_repeating_group_without_repetitions_are_not_missed() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from kpro_graph.questionnaires import (
     CODES,
     DocumentRefused,
+    Image,
     ItemType,
     QuestionnaireInvalid,
     ResponseUnwritable,
@@ -158,6 +159,7 @@ def test_the_danish_extensions_are_read() -> None:
                 ext(f"{FUT}ehealth-questionnaire-sliderStepValueDecimal", valueDecimal=Decimal("0.5")),
                 ext(f"{FUT}ehealth-questionnaire-feedback", extension=[{"url": "value", "valueString": "Godt"}, {"url": "min", "valueInteger": 0}, {"url": "max", "valueInteger": 2}]),
                 ext(f"{FUT}ehealth-questionnaire-isCopyright", valueBoolean=True),
+                ext(f"{FUT}ehealth-questionnaire-image", extension=[{"url": "content", "valueReference": {"reference": "#picture"}}, {"url": "terms", "valueString": "Free"}]),
             ],
         )
     )  # fmt: skip
@@ -173,6 +175,7 @@ def test_the_danish_extensions_are_read() -> None:
     assert found.slider_step == Decimal("0.5")
     assert [(each.text, each.minimum, each.maximum) for each in found.feedback] == [("Godt", 0, 2)]
     assert found.is_copyright
+    assert found.image == Image("#picture", "Free")
     assert questionnaire.remarks == ()
 
 
@@ -184,6 +187,7 @@ def test_the_danish_extensions_are_read() -> None:
         _significance("red", *[_condition("=", valueInteger=1)] * 3),
         _significance("red", _condition("=")),
         ext(f"{FUT}ehealth-questionnaire-feedback", extension=[]),
+        ext(f"{FUT}ehealth-questionnaire-image", extension=[]),
         ext("minLength", valueString="3"),
         ext("minValue"),
         ext("questionnaire-hidden", valueString="true"),

@@ -1,6 +1,7 @@
 """A program for the tests of the embedded server: hold a folder's server and obey single words from standard input.
 
-It says ``ready``, then for ``write``: one committed number a line, until it is killed; for ``close``: ``closed``.
+It says ``ready``, then for ``write``: one committed number a line, until it is killed; for ``fork``: the number of a
+child that has closed what it inherited and lives on; for ``close``: ``closed``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,12 @@ import asyncio
 import ctypes
 import os
 import sys
+import time
 from pathlib import Path
+
+import asyncpg
+
+from kpro_graph.storage.embedded import EmbeddedServer, open_embedded
 
 _PR_CAPBSET_DROP = 24
 
@@ -25,8 +31,6 @@ def _give_up_capabilities(numbers: str) -> None:
 
 
 async def _write(dsn: str) -> None:
-    import asyncpg
-
     connection = await asyncpg.connect(dsn)
     await connection.execute("CREATE TABLE IF NOT EXISTS written (number int PRIMARY KEY)")
     number = await connection.fetchval("SELECT coalesce(max(number), 0) FROM written")
@@ -36,16 +40,26 @@ async def _write(dsn: str) -> None:
         print(number, flush=True)  # noqa: T201
 
 
+def _fork(server: EmbeddedServer) -> None:
+    if os.fork() == 0:
+        server.close()
+        print(os.getpid(), flush=True)  # noqa: T201
+        time.sleep(60)
+        os._exit(0)
+
+
 def main() -> None:
     """Hold the folder that is named on the command line."""
-    from kpro_graph.storage.embedded import open_embedded
-
     with open_embedded(Path(sys.argv[1])) as server:
         print("ready", flush=True)  # noqa: T201
         for word in sys.stdin:
-            if word.strip() == "write":
-                asyncio.run(_write(server.dsn("kpro_owner")))
-            break
+            match word.strip():
+                case "write":
+                    asyncio.run(_write(server.dsn("kpro_owner")))
+                case "fork":
+                    _fork(server)
+                case "close":
+                    break
     print("closed", flush=True)  # noqa: T201
 
 

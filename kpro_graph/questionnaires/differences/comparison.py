@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kpro_graph.questionnaires.differences.changes import Change, Changes, Document
@@ -16,6 +16,7 @@ from kpro_graph.questionnaires.differences.rulesets import compare_rules
 from kpro_graph.questionnaires.differences.structure import compare_places, compare_whole
 from kpro_graph.questionnaires.differences.trends import Trend, judge_trends
 from kpro_graph.questionnaires.differences.versions import Finding, judge_versions
+from kpro_graph.questionnaires.document import hash_json
 from kpro_graph.questionnaires.model import Questionnaire
 from kpro_graph.questionnaires.problems import Severity
 from kpro_graph.questionnaires.rules import RuleSet
@@ -94,13 +95,12 @@ def compare(
     compare_places(changes, sides)
     for one, other in matching.pairs:
         compare_item(changes, sides, one, other)
-    if not changes.found and old.version == new.version and old.content_hash != new.content_hash:
+    if not changes.found and _content(old) != _content(new):
         changes.add("written_otherwise")
     asked = len(changes.found)
     compare_rules(changes, matching, old_rules, new_rules)
-    if old_rules is not None and new_rules is not None and old_rules.content_hash != new_rules.content_hash:
-        if len(changes.found) == asked and old_rules.version == new_rules.version:
-            changes.add("rule_set_changed", location="RuleSet")
+    if len(changes.found) == asked and _differ(old_rules, new_rules):
+        changes.add("rule_set_changed", location="RuleSet")
     found = tuple(changes.found)
     step, rules_step = (
         largest([each.step for each in found if each.document is document])
@@ -115,6 +115,18 @@ def compare(
         findings += (_RULES_ELSEWHERE,)
     trends = judge_trends(sides, old_rules, new_rules, found)
     return Differences(found, step, rules_step, trends, findings, sides)
+
+
+def _differ(old: RuleSet | None, new: RuleSet | None) -> bool:
+    """Return whether two rule sets are told apart by more than their version numbers."""
+    if old is None or new is None:
+        return False
+    return old.content_hash != replace(new, version=old.version).content_hash
+
+
+def _content(questionnaire: Questionnaire) -> str:
+    """Return what tells two documents apart but for their version numbers, down to the digits of a number."""
+    return hash_json({name: part for name, part in questionnaire.source.items() if name != "version"})
 
 
 _RULES_ELSEWHERE = Finding(

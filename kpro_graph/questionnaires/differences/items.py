@@ -11,11 +11,11 @@ from kpro_graph.questionnaires.differences.expressions import Scopes
 from kpro_graph.questionnaires.differences.limits import compare_limits
 from kpro_graph.questionnaires.differences.matching import Matching
 from kpro_graph.questionnaires.differences.options import Choices, compare_options
-from kpro_graph.questionnaires.differences.rest import is_picture, markup_of, unread_item, unread_markup
+from kpro_graph.questionnaires.differences.rest import further_of, markup_of, modifiers_of, pictures_of, unread_item
 from kpro_graph.questionnaires.differences.wording import compare_words
 from kpro_graph.questionnaires.model import Constraint, Item, ItemType, Questionnaire, SourceExpression, Value
 
-__all__ = ["Sides", "compare_constraints", "compare_item", "compare_variables", "is_fixed"]
+__all__ = ["Sides", "compare_constraints", "compare_item", "compare_variables"]
 
 _WIDER = {
     (ItemType.CHOICE, ItemType.OPEN_CHOICE),
@@ -44,13 +44,12 @@ def compare_item(changes: Changes, sides: Sides, old: Item, new: Item) -> None:
         changes.add("written_otherwise", new.link_id, new.location, was=was)
 
 
-def is_fixed(item: Item) -> bool:
-    """Return whether the answer has to be what the questionnaire itself fills in."""
-    return item.read_only and bool(_filled(item)) and item.calculated is None and item.initial_expression is None
-
-
 def compare_constraints(
-    changes: Changes, sides: Sides, old: tuple[Constraint, ...], new: tuple[Constraint, ...], items: tuple[Item, Item] | None
+    changes: Changes,
+    sides: Sides,
+    old: tuple[Constraint, ...],
+    new: tuple[Constraint, ...],
+    items: tuple[Item, Item] | None,
 ) -> None:
     """Take down how the rules over the answers differ, at an item or at the root."""
     old_item, new_item = items or (None, None)
@@ -126,9 +125,7 @@ class _Pair:
         self.compare_words()
         self.compare_switches()
         self.compare_asking()
-        compare_options(
-            self.changes, Choices(self.sides.old, old), Choices(self.sides.new, new), new, self.was
-        )
+        compare_options(self.changes, Choices(self.sides.old, old), Choices(self.sides.new, new), new, self.was)
         compare_limits(self.changes, old, new, self.was)
         self.compare_calculation()
         self.compare_concepts()
@@ -143,7 +140,7 @@ class _Pair:
 
     def compare_words(self) -> None:
         old, new = self.old, self.new
-        place = {"link_id": new.link_id, "location": f"{new.location}.text", "was": self.was}
+        place: dict[str, Any] = {"link_id": new.link_id, "location": f"{new.location}.text", "was": self.was}
         compare_words(self.changes, "text_reworded", old.text, new.text, old.texts, new.texts, **place)
         before, after = markup_of(old.source), markup_of(new.source)
         if before != after and old.text == new.text:
@@ -166,7 +163,9 @@ class _Pair:
         after = self.sign_asking(new, self.sides.new_scopes, renamed=False)
         if before == after:
             return
-        kind = "condition_added" if before is None else "condition_removed" if after is None else "condition_changed"
+        kind = "condition_changed"
+        if before is None or after is None:
+            kind = "condition_added" if before is None else "condition_removed"
         if new.type is ItemType.DISPLAY:
             kind = "display_condition_changed"
         self.add(kind, before=_tell_conditions(old), after=_tell_conditions(new))
@@ -184,16 +183,15 @@ class _Pair:
         before = self.sides.old_scopes.sign(old.calculated, old)
         after = self.sides.new_scopes.sign(new.calculated, new)
         if before != after:
-            kind = "calculation_added" if before is None else "calculation_removed" if after is None else "calculation_changed"
-            source = new.calculated or old.calculated
-            self.add(
-                kind, new.calculated.location if new.calculated is not None else "",
-                before=old.calculated.text if old.calculated else "", after=source.text if new.calculated and source else "",
-            )  # fmt: skip
+            kind = "calculation_changed"
+            if before is None or after is None:
+                kind = "calculation_added" if before is None else "calculation_removed"
+            place = new.calculated.location if new.calculated is not None else ""
+            self.add(kind, place, before=_text(old.calculated), after=_text(new.calculated))
         first = (_keys(_filled(old)), self.sides.old_scopes.sign(old.initial_expression, old))
         then = (_keys(_filled(new)), self.sides.new_scopes.sign(new.initial_expression, new))
         if first != then:
-            self.add("fixed_answer_changed" if is_fixed(new) else "initial_changed", ".initial")
+            self.add("fixed_answer_changed" if _is_fixed(new) else "initial_changed", ".initial")
 
     def compare_concepts(self) -> None:
         old, new = self.old, self.new
@@ -203,24 +201,30 @@ class _Pair:
         if new.definition:
             after.add(("definition", new.definition))
         if before != after:
-            places = (".definition" if old.definition != new.definition else ".code",)
-            self.add("concept_added" if before < after else "concept_changed", places[0])
+            place = ".definition" if old.definition != new.definition else ".code"
+            self.add("concept_added" if before < after else "concept_changed", place)
 
     def compare_rest(self) -> None:
         old, new = unread_item(self.old.source), unread_item(self.new.source)
-        for kind, names in (("modifier_changed", {"modifierExtension"}), ("picture_changed", None)):
-            if names is None:
-                before, after = ([each for each in part.get("extension", ()) if is_picture(each)] for part in (old, new))
-            else:
-                before, after = (part.get("modifierExtension", []) for part in (old, new))
-            if before != after:
-                self.add(kind)
-        if unread_markup(old) != unread_markup(new):
+        if modifiers_of(old) != modifiers_of(new):
+            self.add("modifier_changed")
+        if pictures_of(self.old.source, self.sides.old.source) != pictures_of(self.new.source, self.sides.new.source):
+            self.add("picture_changed")
+        if further_of(old) != further_of(new):
             self.add("other_changed")
+
+
+def _text(source: SourceExpression | None) -> str:
+    return "" if source is None else source.text
 
 
 def _filled(item: Item) -> tuple[Value, ...]:
     return item.initial or tuple(option.value for option in item.options if option.initially_selected)
+
+
+def _is_fixed(item: Item) -> bool:
+    """Return whether the answer has to be what the questionnaire itself fills in."""
+    return item.read_only and bool(_filled(item)) and item.calculated is None and item.initial_expression is None
 
 
 def _keys(values: tuple[Value, ...]) -> tuple[tuple[object, ...], ...]:

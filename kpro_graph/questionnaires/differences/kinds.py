@@ -83,9 +83,7 @@ _SAME = Text(
     "Hvert svar, der var gyldigt, er det stadig og betyder det samme.",
     "Every answer that was valid still is, and means the same.",
 )
-_UNSEEN = Text(
-    "Ingen læser eller besvarer noget andet end før.", "Nobody reads or answers anything else than before."
-)
+_UNSEEN = Text("Ingen læser eller besvarer noget andet end før.", "Nobody reads or answers anything else than before.")
 _WORDS = Text(
     "Om de nye ord betyder det samme, kan kun et menneske afgøre.",
     "Whether the new words mean the same, only a person can tell.",
@@ -109,6 +107,15 @@ _LOOKS = Text(
     "Svarene er de samme, men det kan ændre, hvad folk svarer, og det kan kun et menneske vurdere.",
     "The answers are the same, but it may change what people answer, which only a person can judge.",
 )
+_SEVERAL = Text("Flere svar er ikke ét tal.", "Several answers are not one number.")
+_NARROWER = Text(
+    "Et svar, der var gyldigt, er det måske ikke længere; om tallene kan sammenlignes, kan kun et menneske afgøre.",
+    "An answer that was valid may no longer be; whether the numbers can be compared, only a person can tell.",
+)
+_CONCEPT = Text(
+    "Om der stadig spørges om det samme, kan kun et menneske afgøre.",
+    "Whether the same is still asked, only a person can tell.",
+)
 _COLOUR = Text(
     "Den samme besvarelse kan få en anden farve; tallene er de samme.",
     "The same response may get another colour; the numbers are the same.",
@@ -120,9 +127,7 @@ _MOVED = Text(
 _NAMED = Text(
     "Virkningen er nævnt ved det punkt, der bruger det.", "What it does is named at the item that makes use of it."
 )
-_PURPOSE = Text(
-    "Det er ikke længere godkendt til det samme.", "It is no longer approved for the same."
-)
+_PURPOSE = Text("Det er ikke længere godkendt til det samme.", "It is no longer approved for the same.")
 _UNREAD = Text(
     "Motoren læser det ikke og kan ikke sige mere om det.", "The engine does not read it and can say no more of it."
 )
@@ -148,14 +153,16 @@ _kinds(
      "Only punctuation, spaces or capital letters are changed.", _UNSEEN),
     ("translation_added", _PATCH, _JOINED, _KEEP, "En oversættelse er tilføjet.", "A translation is added.", _SAME),
     ("translation_removed", _MINOR, _JOINED, _KEEP, "En oversættelse er fjernet.", "A translation is removed.", _SAME),
-    ("translation_reworded", _MINOR, _JUDGE, _REVIEW, "En oversættelse er ændret.", "A translation is changed.", _WORDS),
+    ("translation_reworded", _MINOR, _JUDGE, _REVIEW, "En oversættelse er ændret.",
+     "A translation is changed.", _WORDS),
     ("help_changed", _MINOR, _JOINED, _KEEP, "Hjælpeteksten er ændret.", "The help text is changed.", _SAME),
     ("feedback_changed", _MINOR, _JOINED, _KEEP, "Tilbagemeldingen på svaret er ændret.",
      "The feedback on the answer is changed.", _SAME),
     ("picture_changed", _MINOR, _JUDGE, _REVIEW, "Et billede er ændret.", "A picture is changed.", _LOOKS),
     ("label_changed", _PATCH, _JOINED, _KEEP, "Nummer, kort tekst eller enhedens navn er ændret.",
      "The number, short text or name of the unit is changed.", _SAME),
-    ("constraint_reworded", _PATCH, _JOINED, _KEEP, "En regels besked er ændret.", "A rule's message is changed.", _SAME),
+    ("constraint_reworded", _PATCH, _JOINED, _KEEP, "En regels besked er ændret.",
+     "A rule's message is changed.", _SAME),
     ("title_changed", _PATCH, _JOINED, _KEEP, "Titlen er ændret.", "The title is changed.", _SAME),
     ("language_changed", _MINOR, _JUDGE, _KEEP, "Grundsproget er et andet.", "The language of the texts is another.",
      _WORDS),
@@ -181,7 +188,8 @@ _kinds(
     Area.SCORING,
     ("option_reweighted", _MAJOR, _BROKEN, _KEEP, "En svarmulighed har en anden vægt.", "An option has another weight.",
      _NUMBER),
-    ("calculation_added", _MAJOR, _BROKEN, _DROP, "Svaret bliver nu beregnet.", "The answer is now calculated.", _OTHER),
+    ("calculation_added", _MAJOR, _BROKEN, _DROP, "Svaret bliver nu beregnet.",
+     "The answer is now calculated.", _OTHER),
     ("calculation_changed", _MAJOR, _BROKEN, _DROP, "Svaret bliver beregnet på en anden måde.",
      "The answer is calculated otherwise.", _NUMBER),
     ("calculation_removed", _MAJOR, _BROKEN, _REVIEW, "Svaret bliver ikke længere beregnet.",
@@ -199,7 +207,7 @@ _kinds(
     ("range_widened", _MINOR, _JUDGE, _REVIEW, "Der kan svares et lavere eller højere tal.",
      "A lower or higher number may be answered.", _SCALE),
     ("range_narrowed", _MAJOR, _JUDGE, _REVIEW, "Det laveste eller højeste tal er strammet eller ændret.",
-     "The lowest or highest number is stricter or changed.", _SCALE),
+     "The lowest or highest number is stricter or changed.", _NARROWER),
     ("condition_added", _MAJOR, _BROKEN, _KEEP, "Punktet stilles nu kun under en betingelse.",
      "The item is now asked under a condition only.", _ASKED),
     ("condition_changed", _MAJOR, _BROKEN, _KEEP, "Betingelsen for at stille punktet er ændret.",
@@ -208,7 +216,7 @@ _kinds(
     ("item_moved_into_condition", _MAJOR, _BROKEN, _KEEP, "Punktet er flyttet hen, hvor der gælder andre betingelser.",
      "The item is moved to where other conditions hold.", _ASKED),
     ("concept_changed", _MAJOR, _JUDGE, _REVIEW, "Koden eller definitionen af, hvad der spørges om, er en anden.",
-     "The code or definition of what is asked is another.", _WORDS),
+     "The code or definition of what is asked is another.", _CONCEPT),
     ("fixed_answer_changed", _MAJOR, _BROKEN, _DROP, "Det skrivebeskyttede svar er et andet.",
      "The read-only answer is another.", _OTHER),
     ("initial_changed", _MINOR, _JUDGE, _KEEP, "Det forudfyldte svar er et andet.", "The initial answer is another.",
@@ -238,11 +246,12 @@ _kinds(
      _MOVED),
     ("items_reordered", _MINOR, _JOINED, _KEEP, "Punkterne står i en anden rækkefølge.",
      "The items are in another order.", _SAME),
-    ("required_added", _MAJOR, _JOINED, _KEEP, "Punktet skal nu besvares.", "The item must now be answered.", _STRICTER),
+    ("required_added", _MAJOR, _JOINED, _KEEP, "Punktet skal nu besvares.",
+     "The item must now be answered.", _STRICTER),
     ("required_removed", _MINOR, _JOINED, _KEEP, "Punktet skal ikke længere besvares.",
      "The item need no longer be answered.", _SAME),
     ("repeats_added", _MINOR, _BROKEN, _KEEP, "Der kan nu gives flere svar.", "Several answers may now be given.",
-     _SCALE),
+     _SEVERAL),
     ("repeats_removed", _MAJOR, _BROKEN, _KEEP, "Der kan kun gives ét svar.", "Only one answer may be given.", _GONE),
     ("limit_loosened", _MINOR, _JOINED, _KEEP, "En grænse for svaret er løsnet.", "A limit on the answer is looser.",
      _SAME),
@@ -258,8 +267,8 @@ _kinds(
      "A rule that the answers must keep is added.", _STRICTER),
     ("constraint_changed", _MAJOR, _JOINED, _KEEP, "En regel, svarene skal overholde, er ændret.",
      "A rule that the answers must keep is changed.", _STRICTER),
-    ("constraint_removed", _MINOR, _JOINED, _KEEP, "En regel, svarene skulle overholde, er fjernet eller advarer nu kun.",
-     "A rule that the answers had to keep is removed or now warns only.", _SAME),
+    ("constraint_removed", _MINOR, _JOINED, _KEEP, "En regel, svarene skulle overholde, er væk eller advarer nu kun.",
+     "A rule that the answers had to keep is gone or now warns only.", _SAME),
     ("advice_changed", _MINOR, _JOINED, _KEEP, "En regel, der kun advarer, er ændret.",
      "A rule that only warns is changed.", _SAME),
     ("presentation_changed", _MINOR, _JUDGE, _KEEP, "Punktet vises på en anden måde.", "The item is shown otherwise.",

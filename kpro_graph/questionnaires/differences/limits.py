@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from kpro_graph.questionnaires.differences.changes import Changes
 from kpro_graph.questionnaires.model import Bound, Item, ItemType
 from kpro_graph.questionnaires.values import compare
 
 __all__ = ["compare_limits"]
 
+_Add: TypeAlias = "Callable[[str, object, object], None]"
 _NUMERIC = (ItemType.INTEGER, ItemType.DECIMAL, ItemType.QUANTITY)
 _LOWEST = ("min_value", "min_quantity")
 _HIGHEST = ("max_value", "max_quantity")
@@ -24,8 +28,8 @@ def compare_limits(changes: Changes, old: Item, new: Item, was: str) -> None:
         strict = _judge_bound(one, other, lowest=name in _LOWEST)
         if strict is not None:
             scale = new.type in _NUMERIC
-            loose, tight = ("range_widened", "range_narrowed") if scale else ("limit_loosened", "limit_tightened")
-            add(tight if strict else loose, _tell(one), _tell(other))
+            looser, stricter = ("range_widened", "range_narrowed") if scale else ("limit_loosened", "limit_tightened")
+            add(stricter if strict else looser, _tell(one), _tell(other))
     for name in ("min_length", "min_occurs"):
         least, now = getattr(old, name) or 0, getattr(new, name) or 0
         if least != now:
@@ -39,13 +43,12 @@ def compare_limits(changes: Changes, old: Item, new: Item, was: str) -> None:
         _compare_allowed(add, name, frozenset(getattr(old, name)), frozenset(getattr(new, name)))
     _compare_units(add, old, new)
     for name in ("regex", "unit_value_set", "unit_open"):
-        text, now_text = getattr(old, name), getattr(new, name)
-        if text != now_text:
-            add("limit_tightened" if now_text else "limit_loosened", text, now_text)
+        written, rewritten = getattr(old, name), getattr(new, name)
+        if written != rewritten:
+            add("limit_tightened" if rewritten else "limit_loosened", written, rewritten)
 
 
-def _compare_units(add: object, old: Item, new: Item) -> None:
-    assert callable(add)
+def _compare_units(add: _Add, old: Item, new: Item) -> None:
     one, other = old.unit, new.unit
     if (one.key if one else None) != (other.key if other else None):
         add("unit_changed", one.code if one else "", other.code if other else "")
@@ -58,9 +61,8 @@ def _compare_units(add: object, old: Item, new: Item) -> None:
         add("label_changed", "", "")
 
 
-def _compare_allowed(add: object, name: str, old: frozenset[object], new: frozenset[object]) -> None:
+def _compare_allowed(add: _Add, name: str, old: frozenset[object], new: frozenset[object]) -> None:
     """Compare what is allowed, where nothing said allows everything."""
-    assert callable(add)
     if old != new:
         loose = not new or (bool(old) and old < new)
         add("limit_loosened" if loose else "limit_tightened", f"{name} {len(old)}", f"{name} {len(new)}")

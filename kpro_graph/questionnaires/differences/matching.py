@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from kpro_graph.questionnaires.model import Item, Questionnaire
@@ -91,9 +91,10 @@ def _words_and_options(item: Item) -> tuple[object, ...] | None:
     return None if words is None else (*words, tuple(option.value.key for option in item.options), item.value_set)
 
 
-def _unique(items: Iterable[Item], signature: object) -> dict[tuple[object, ...], Item]:
+def _unique(
+    items: Iterable[Item], signature: Callable[[Item], tuple[object, ...] | None]
+) -> dict[tuple[object, ...], Item]:
     """Return the items by what tells them apart, without those that it does not tell apart."""
-    assert callable(signature)
     found: dict[tuple[object, ...], list[Item]] = {}
     for item in items:
         words = signature(item)

@@ -9,6 +9,7 @@ from typing import Any
 
 from kpro_graph.questionnaires.differences.changes import Changes
 from kpro_graph.questionnaires.differences.matching import plain
+from kpro_graph.questionnaires.differences.rest import PICTURES, pictures_of
 from kpro_graph.questionnaires.differences.wording import compare_words
 from kpro_graph.questionnaires.model import Item, Questionnaire, Value
 from kpro_graph.questionnaires.valuesets import WEIGHTS
@@ -17,7 +18,7 @@ __all__ = ["Choices", "compare_options"]
 
 _EXCLUSIVE = "http://hl7.org/fhir/StructureDefinition/questionnaire-optionExclusive"
 _PREFIX = "http://hl7.org/fhir/StructureDefinition/questionnaire-optionPrefix"
-_READ_EXTENSIONS = WEIGHTS | {_EXCLUSIVE, _PREFIX}
+_READ_EXTENSIONS = WEIGHTS | PICTURES | {_EXCLUSIVE, _PREFIX}
 _READ_CODING = frozenset({"system", "code", "display", "_display", "extension"})
 
 
@@ -31,6 +32,7 @@ class _Choice:
     exclusive: bool = False
     prefix: str = ""
     source: Mapping[str, Any] = field(default_factory=dict)
+    pictures: list[Any] = field(default_factory=list)
 
 
 class Choices:
@@ -47,7 +49,7 @@ class Choices:
             place = f"{item.location}.answerOption[{index}]"
             choice = _Choice(
                 option.value, place, option.text, option.texts, option.weight, option.exclusive, option.prefix,
-                option.source,
+                option.source, pictures_of(option.source, questionnaire.source),
             )  # fmt: skip
             self.by_key.setdefault(option.value.key, choice)
         if item.value_set:
@@ -103,14 +105,16 @@ def compare_options(changes: Changes, old: Choices, new: Choices, item: Item, wa
     arrived = set(recoded.values())
     for key, choice in new.by_key.items():
         if key not in old.by_key and key not in arrived:
-            changes.add("option_added", item.link_id, choice.location, was=was, after=_name(choice), option=choice.value)
+            changes.add(
+                "option_added", item.link_id, choice.location, was=was, after=_name(choice), option=choice.value
+            )
     before = [recoded.get(key, key) for key in old.by_key if recoded.get(key, key) in new.by_key]
     if before != [key for key in new.by_key if key in set(before)]:
         changes.add("options_reordered", item.link_id, item.location, was=was)
 
 
 def _compare_choice(changes: Changes, old: _Choice, new: _Choice, item: Item, was: str) -> None:
-    place = {"link_id": item.link_id, "location": new.location, "was": was}
+    place: dict[str, Any] = {"link_id": item.link_id, "location": new.location, "was": was}
     compare_words(changes, "option_reworded", old.text, new.text, old.texts, new.texts, option=old.value, **place)
     if old.weight != new.weight:
         changes.add("option_reweighted", before=old.weight, after=new.weight, option=old.value, **place)
@@ -119,6 +123,8 @@ def _compare_choice(changes: Changes, old: _Choice, new: _Choice, item: Item, wa
         changes.add(kind, option=old.value, **place)
     if old.prefix != new.prefix:
         changes.add("label_changed", before=old.prefix, after=new.prefix, option=old.value, **place)
+    if old.pictures != new.pictures:
+        changes.add("picture_changed", option=old.value, **place)
     if _unread(old.source) != _unread(new.source):
         changes.add("other_changed", option=old.value, **place)
 

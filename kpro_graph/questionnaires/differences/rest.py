@@ -11,12 +11,10 @@ from kpro_graph.questionnaires.document import mapping_of, mappings_of
 from kpro_graph.questionnaires.extensions import CORE, FUT, SDC
 from kpro_graph.questionnaires.valuesets import TRANSLATION
 
-__all__ = ["is_picture", "markup_of", "unread_item", "unread_markup"]
+__all__ = ["PICTURES", "further_of", "markup_of", "modifiers_of", "pictures_of", "references_in", "unread_item"]
 
-_READ = frozenset(
-    """linkId type text prefix definition code required repeats readOnly answerOption answerValueSet initial enableWhen
-    enableBehavior maxLength item""".split()
-)
+_ELEMENTS = """linkId type text prefix definition code required repeats readOnly answerOption answerValueSet initial
+    enableWhen enableBehavior maxLength item"""
 _CORE_NAMES = """questionnaire-hidden questionnaire-minOccurs questionnaire-maxOccurs minLength regex maxDecimalPlaces
     minValue maxValue questionnaire-unit questionnaire-unitOption questionnaire-unitValueSet mimeType maxSize
     questionnaire-referenceResource questionnaire-itemControl questionnaire-sliderStepValue variable
@@ -24,13 +22,14 @@ _CORE_NAMES = """questionnaire-hidden questionnaire-minOccurs questionnaire-maxO
     questionnaire-initialExpression"""
 _SDC_NAMES = "enableWhenExpression calculatedExpression initialExpression minQuantity maxQuantity unitOpen shortText"
 _FUT_NAMES = "shortText helpText sliderStepValueDecimal feedback answerSignificance"
+_READ = frozenset(_ELEMENTS.split())
 _READ_EXTENSIONS = frozenset(
     [f"{CORE}{name}" for name in _CORE_NAMES.split()]
     + [f"{SDC}sdc-questionnaire-{name}" for name in _SDC_NAMES.split()]
     + [f"{FUT}{prefix}{name}" for name in _FUT_NAMES.split() for prefix in ("ehealth-questionnaire-", "ehealth-", "")]
 )
 _MARKUP = frozenset(f"{CORE}rendering-{name}" for name in ("xhtml", "markdown"))
-_PICTURES = frozenset(
+PICTURES = frozenset(
     [f"{FUT}{prefix}image" for prefix in ("ehealth-questionnaire-", "ehealth-", "")]
     + [f"{SDC}sdc-questionnaire-{name}" for name in ("itemMedia", "itemAnswerMedia")]
 )
@@ -40,9 +39,7 @@ _TAG = re.compile(r"<[^<>]{0,2000}>")
 def unread_item(source: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is in an item and is not compared by its meaning."""
     left = {name: part for name, part in source.items() if name not in _READ}
-    left["extension"] = [
-        each for each in mappings_of(source, "extension") if each.get("url") not in _READ_EXTENSIONS
-    ]
+    left["extension"] = [each for each in mappings_of(source, "extension") if each.get("url") not in _READ_EXTENSIONS]
     companion = mapping_of(source, "_text")
     if companion is not None:
         further = [
@@ -54,16 +51,35 @@ def unread_item(source: Mapping[str, Any]) -> dict[str, Any]:
     return {name: part for name, part in left.items() if part not in ([], {}, {"extension": []})}
 
 
-def unread_markup(left: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what remains of an item's unread parts without pictures and modifiers, which are told of by themselves."""
-    remains = {name: part for name, part in left.items() if name != "modifierExtension"}
-    remains["extension"] = [each for each in left.get("extension", ()) if not is_picture(each)]
-    return {name: part for name, part in remains.items() if part != []}
+def modifiers_of(left: Mapping[str, Any]) -> list[Any]:
+    """Return the extensions that change what an item means."""
+    return list(left.get("modifierExtension", ()))
 
 
-def is_picture(extension: Mapping[str, Any]) -> bool:
-    """Return whether an extension holds a picture shown with the item."""
-    return extension.get("url") in _PICTURES
+def pictures_of(source: Mapping[str, Any], document: Mapping[str, Any]) -> list[Any]:
+    """Return the pictures shown with an item or an option, those that the document contains themselves."""
+    contained = {f"#{each.get('id')}": each for each in mappings_of(document, "contained")}
+    found: list[Any] = []
+    for each in mappings_of(source, "extension"):
+        if each.get("url") in PICTURES:
+            found.append(each)
+            found.extend(contained[name] for name in references_in(each) if name in contained)
+    return found
+
+
+def references_in(value: object) -> list[str]:
+    """Return every reference in a part of a document."""
+    if isinstance(value, Mapping):
+        own = value.get("reference")
+        below = [name for part in value.values() for name in references_in(part)]
+        return [own, *below] if isinstance(own, str) else below
+    return [name for part in value for name in references_in(part)] if isinstance(value, list) else []
+
+
+def further_of(left: Mapping[str, Any]) -> list[Any]:
+    """Return what remains unread of an item beside modifiers and pictures."""
+    extensions = [each for each in left.get("extension", ()) if each.get("url") not in PICTURES]
+    return [extensions, {name: part for name, part in left.items() if name not in ("modifierExtension", "extension")}]
 
 
 def markup_of(source: Mapping[str, Any]) -> str:

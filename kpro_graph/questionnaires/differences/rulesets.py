@@ -41,11 +41,18 @@ class _Comparison:
         if old.meaning is not new.meaning:
             self.add("colour_meaning_changed", "meaning", before=old.meaning.value, after=new.meaning.value)
         if old.intended_purpose != new.intended_purpose:
-            self.add("purpose_changed", "intendedPurpose", before=old.intended_purpose.da, after=new.intended_purpose.da)
+            self.add(
+                "purpose_changed", "intendedPurpose", before=old.intended_purpose.da, after=new.intended_purpose.da
+            )
         if old.medical_device_class is not new.medical_device_class:
             one, other = old.medical_device_class.value, new.medical_device_class.value
             self.add("device_class_changed", "medicalDeviceClass", before=one, after=other)
-        for name, place in (("id", "id"), ("title", "title"), ("url", "questionnaire.url"), ("versions", "questionnaire.versions")):
+        for name, place in (
+            ("id", "id"),
+            ("title", "title"),
+            ("url", "questionnaire.url"),
+            ("versions", "questionnaire.versions"),
+        ):
             one, other = getattr(old, name), getattr(new, name)
             if one != other:
                 self.add("rule_set_changed", place, before=_said(one), after=_said(other))

@@ -7,7 +7,7 @@ from typing import Any
 
 from kpro_graph.questionnaires.differences.changes import Changes
 from kpro_graph.questionnaires.differences.items import Sides, compare_constraints, compare_variables
-from kpro_graph.questionnaires.differences.rest import unread_item
+from kpro_graph.questionnaires.differences.rest import PICTURES, references_in, unread_item
 from kpro_graph.questionnaires.document import mappings_of, text_of
 from kpro_graph.questionnaires.extensions import CORE, FUT
 from kpro_graph.questionnaires.model import Item, ItemType, Questionnaire
@@ -18,7 +18,11 @@ _READ = frozenset({"resourceType", "url", "version", "title", "_title", "languag
 _LIFE = frozenset({"status", "date", "meta", "id", "text"})
 _ROOT_EXTENSIONS = frozenset(
     [f"{CORE}{name}" for name in ("variable", "questionnaire-constraint", "targetConstraint")]
-    + [f"{FUT}{prefix}{name}" for name in ("employee-title", "usage") for prefix in ("ehealth-questionnaire-", "ehealth-", "")]
+    + [
+        f"{FUT}{prefix}{name}"
+        for name in ("employee-title", "usage")
+        for prefix in ("ehealth-questionnaire-", "ehealth-", "")
+    ]
 )
 
 
@@ -101,7 +105,10 @@ def _compare_statements(changes: Changes, old: Questionnaire, new: Questionnaire
     for name in ("employee_title", "usage"):
         if getattr(old, name) != getattr(new, name):
             changes.add(
-                "metadata_changed", location="Questionnaire.extension", before=getattr(old, name), after=getattr(new, name)
+                "metadata_changed",
+                location="Questionnaire.extension",
+                before=getattr(old, name),
+                after=getattr(new, name),
             )
     if _further(before) != _further(after):
         changes.add("other_changed", location="Questionnaire.extension")
@@ -116,11 +123,16 @@ def _further(document: Mapping[str, Any]) -> list[Any]:
 
 
 def _contained(questionnaire: Questionnaire) -> list[Any]:
-    """Return what is contained and is no value set of an item: those are compared by their codes."""
+    """Return what is contained and compared nowhere else: value sets are by their codes, pictures at their items."""
     used = {item.value_set for item in questionnaire.walk() if item.value_set}
+    holders = [
+        part for item in questionnaire.walk() for part in (item.source, *mappings_of(item.source, "answerOption"))
+    ]
+    for holder in holders:
+        pictures = [each for each in mappings_of(holder, "extension") if each.get("url") in PICTURES]
+        used.update(references_in(pictures))
     return [
         each
         for each in mappings_of(questionnaire.source, "contained")
-        if each.get("resourceType") not in ("ValueSet", "CodeSystem")
-        or (each.get("resourceType") == "ValueSet" and not {f"#{each.get('id')}", each.get("url")} & used)
+        if each.get("resourceType") != "CodeSystem" and not {f"#{each.get('id')}", each.get("url")} & used
     ]

@@ -10,9 +10,9 @@ from kpro_graph.questionnaires.differences.changes import Change
 from kpro_graph.questionnaires.differences.items import Sides
 from kpro_graph.questionnaires.differences.kinds import Joining
 from kpro_graph.questionnaires.differences.options import Choices
-from kpro_graph.questionnaires.model import Item, ItemType, Questionnaire
+from kpro_graph.questionnaires.model import Item, ItemType, Questionnaire, SourceExpression
 from kpro_graph.questionnaires.naming import words_of
-from kpro_graph.questionnaires.plan import plan_of
+from kpro_graph.questionnaires.plan import ItemPlan, plan_of
 from kpro_graph.questionnaires.rules import RuleSet
 from kpro_graph.questionnaires.words import Text
 
@@ -127,7 +127,8 @@ def _judge(sides: Sides, old: _Line, new: _Line, changes: tuple[Change, ...]) ->
         there = change.link_id in sides.new.by_link_id
         label = words[0 if there else 1].label(change.link_id) if change.link_id else Text("", "")
         said = Text(
-            f"»{label.da}«: {change.da}" if label.da else change.da, f"“{label.en}”: {change.en}" if label.en else change.en
+            f"»{label.da}«: {change.da}" if label.da else change.da,
+            f"“{label.en}”: {change.en}" if label.en else change.en,
         )
         reasons[-_ORDER.index(change.joining), said.da] = said
     ordered = tuple(reasons[key] for key in sorted(reasons, key=lambda key: key[0]))
@@ -152,51 +153,53 @@ class _Influence:
         self.questionnaire = questionnaire
         self.plan = plan_of(questionnaire)
         self.compiled = compiled_of(questionnaire, self.plan)
-        self.texts = {item.link_id for item in questionnaire.items if item.type is ItemType.DISPLAY}
+        self.everything = frozenset(self.plan.items)
+        self.answerable = frozenset(item.link_id for item in questionnaire.walk() if item.answerable)
+        self.texts = frozenset(item.link_id for item in questionnaire.items if item.type is ItemType.DISPLAY)
+        self._near: dict[str, frozenset[str]] = {}
 
     def inputs(self, link_ids: Iterable[str]) -> set[str]:
         """Return the questions a number is made of in the end, calculated ones replaced by what they are made of."""
         found: set[str] = set()
+        waiting = set(link_ids)
         done: set[str] = set()
-        waiting = list(link_ids)
         while waiting:
-            link_id = waiting.pop()
-            if link_id in done:
-                continue
-            done.add(link_id)
-            seen = self.seen_by_calculation(link_id)
-            if seen is None:
+            done.add(link_id := waiting.pop())
+            plan = self.plan.items.get(link_id)
+            source = None if plan is None else plan.item.calculated
+            if plan is None or source is None:
                 found.add(link_id)
             else:
-                waiting.extend(each for each in seen if self.plan.items[each].item.answerable and each != link_id)
+                waiting |= (self.seen(source, plan) & self.answerable) - done
         return found
-
-    def seen_by_calculation(self, link_id: str) -> frozenset[str] | None:
-        """Return the linkIds an item's calculation reads; None where it has none."""
-        plan = self.plan.items.get(link_id)
-        if plan is None or plan.item.calculated is None:
-            return None
-        seen = self.compiled.seen(self.questionnaire, plan.item.calculated, plan)
-        return frozenset(self.plan.items) if seen is None else seen & self.plan.items.keys()
 
     def reach(self, link_ids: Iterable[str]) -> set[str]:
         """Return every item that has a say, with the texts that stand beside them or at the top."""
         found = set(self.texts)
-        waiting = list(link_ids)
+        waiting = set(link_ids)
         while waiting:
-            link_id = waiting.pop()
-            if link_id in found:
-                continue
-            found.add(link_id)
-            plan = self.plan.items.get(link_id)
-            if plan is None:
-                continue
-            item = plan.item
-            waiting.extend(step.item.link_id for step in plan.chain)
-            waiting.extend(child.link_id for child in item.children if child.type is ItemType.DISPLAY)
-            waiting.extend(condition.question for condition in item.enable_when)
-            for source in (item.calculated, item.enable_expression):
-                if source is not None:
-                    seen = self.compiled.seen(self.questionnaire, source, plan)
-                    waiting.extend(self.plan.items if seen is None else seen)
+            found.add(link_id := waiting.pop())
+            waiting |= self.near(link_id) - found
         return found
+
+    def near(self, link_id: str) -> frozenset[str]:
+        """Return the items that have a say by themselves."""
+        known = self._near.get(link_id)
+        if known is None:
+            plan = self.plan.items.get(link_id)
+            known = self._near[link_id] = frozenset() if plan is None else frozenset(self._find_near(plan))
+        return known
+
+    def _find_near(self, plan: ItemPlan) -> Iterator[str]:
+        item = plan.item
+        yield from (step.item.link_id for step in plan.chain)
+        yield from (child.link_id for child in item.children if child.type is ItemType.DISPLAY)
+        yield from (condition.question for condition in item.enable_when)
+        for source in (item.calculated, item.enable_expression):
+            if source is not None:
+                yield from self.seen(source, plan)
+
+    def seen(self, source: SourceExpression, plan: ItemPlan) -> frozenset[str]:
+        """Return the items an expression can read."""
+        seen = self.compiled.seen(self.questionnaire, source, plan)
+        return self.everything if seen is None else seen & self.everything

@@ -87,7 +87,7 @@ _OWN: dict[str, Described] = {
     ),
     "asked_in_drafts_only": Described(
         _W,
-        "Punktet stilles kun, så længe et obligatorisk spørgsmål er ubesvaret; det kan ikke stå i en færdig besvarelse.",
+        "Punktet stilles kun, mens et obligatorisk spørgsmål er ubesvaret; det kan ikke stå i en færdig besvarelse.",
         "The item is asked only while a required question is unanswered; it cannot be part of a complete response.",
         "The condition holds in drafts, but in no complete response.",
     ),

@@ -117,12 +117,10 @@ def _candidates(owner: os.stat_result) -> Iterator[tuple[str, Account]]:
     # initdb asks for the name of its account, so a number without one will not do.
     nobody = min(known.values(), key=lambda entry: entry.pw_name != "nobody", default=None)
     someone = known.get(owner.st_uid, nobody)
-    if someone is None:
-        return
-    uid, gid = someone.pw_uid, someone.pw_gid
+    uid, gid = (someone.pw_uid, someone.pw_gid) if someone else (65534, 65534)
     if os.geteuid() == 0:
         become = {"user": uid, "group": gid, "extra_groups": []}
-        yield f"as {someone.pw_name}", Account(uid, gid, programs, become)
+        yield f"as account {uid}", Account(uid, gid, programs, become)
     if sys.platform == "linux":
         program = Path(__file__).with_name("namespace.py")
         prefix = (sys.executable, "-I", "-S", str(program), str(uid))
@@ -145,7 +143,7 @@ def _within_reach(account: Account, make_annex: Callable[[], Path]) -> Account:
 def _try_out(account: Account) -> None:
     trial = account.run(f"{account.programs}/postgres", "--version", capture_output=True)
     if trial.returncode != 0:
-        raise OSError(errno.ENOEXEC, trial.stderr.strip()[-200:])
+        raise OSError(errno.ENOEXEC, [f"exit code {trial.returncode}", *trial.stderr.splitlines()][-1])
 
 
 def _with_copied_programs(account: Account, annex: Path) -> Account:

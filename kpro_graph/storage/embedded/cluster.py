@@ -85,6 +85,7 @@ class Cluster:
         """
         waiting = Patience(self._folder, patience, "PostgreSQL has been starting")
         self._folder.remove_unfinished()
+        self._folder.trim_log()
         if self._path.exists():
             self._check_version()
         started, log_before, try_until = 0, 0, time.monotonic() + patience
@@ -184,6 +185,8 @@ class Cluster:
             )
         finally:
             os.close(log)
+        if shell.returncode != 0:
+            raise ConfigurationError(f"PostgreSQL cannot be started. What tried to said:\n{self._folder.log_tail()}")
         return int(shell.stdout)
 
     def _make(self, account: Account) -> None:

@@ -76,36 +76,36 @@ class Folder:
                 waiting.pause()
             yield
         finally:
-            os.close(lock)
+            _unlock(lock)
 
     def enter(self) -> int:
         """Become one of the holders, from within the gate; return the file that stands for it."""
         lock = self._open("holders.lock")
         if not _try_lock(lock, exclusive=False):
-            os.close(lock)
+            _unlock(lock)
             raise Unavailable(f"{self.path / 'holders.lock'} is locked by something else than this program.")
         return lock
 
     def leave(self, lock: int) -> bool:
         """Cease to be a holder, from within the gate; return whether nobody is left."""
-        import fcntl
-
-        # Unlocked before it is closed: a forked child may have inherited the file, and would keep the lock with it.
-        fcntl.flock(lock, fcntl.LOCK_UN)
+        _unlock(lock)
+        lock = self._open("holders.lock")
         last = _try_lock(lock, exclusive=True)
-        os.close(lock)
+        _unlock(lock)
         return last
 
     # The log
 
     def open_log(self) -> int:
-        """Open the server's log for appending, an overlong one put aside first; return the open file."""
-        log = self._open("server.log", os.O_APPEND)
-        if os.fstat(log).st_size > _LONGEST_LOG:
+        """Open the server's log for appending; return the open file."""
+        return self._open("server.log", os.O_APPEND)
+
+    def trim_log(self) -> None:
+        """Put an overlong log aside."""
+        if self.log_length() > _LONGEST_LOG:
             # Copied and cut, not renamed: a living server goes on writing to the file it has.
             shutil.copyfile(self.log, self.path / "server.log.1")
-            os.ftruncate(log, 0)
-        return log
+            os.truncate(self.log, 0)
 
     def log_length(self) -> int:
         """Return the length of the server's log in bytes."""
@@ -225,7 +225,7 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as refusal:
         place = f" ({refusal.filename})" if refusal.filename else ""
         raise ConfigurationError(
-            f"The data folder {path} cannot be used: {refusal.strerror}{place}. "
+            f"The data folder {path} cannot be used: {refusal.strerror or refusal}{place}. "
             "It must be this account's own, on a writable disk with room for some hundred megabytes."
         ) from refusal
 
@@ -242,3 +242,11 @@ def _try_lock(file: int, *, exclusive: bool) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _unlock(file: int) -> None:
+    """Let go of a lock and close its file: closed only, a child forked meanwhile would keep it."""
+    import fcntl
+
+    fcntl.flock(file, fcntl.LOCK_UN)
+    os.close(file)

@@ -26,6 +26,7 @@ _NOT_NOW = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.InternalClientError,
 )
 
 _Result = TypeVar("_Result")

@@ -144,7 +144,19 @@ def instruments() -> str:
 
 GENERATED: dict[str, Callable[[], str]] = {
     each.__name__: each
-    for each in (settings, refusals, rejections, operators, problems, tables, events, roles, operations, commands, instruments)
+    for each in (
+        settings,
+        refusals,
+        rejections,
+        operators,
+        problems,
+        tables,
+        events,
+        roles,
+        operations,
+        commands,
+        instruments,
+    )  # fmt: skip
 }
 
 

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kpro_graph import __version__
 from kpro_graph.actors import Actor, Credentials
@@ -39,6 +42,16 @@ __all__ = ["Databases", "Product", "databases", "load_secret", "make_app"]
 _logger = logging.getLogger(__name__)
 _EXPLORER = Path(__file__).parent / "explorer"
 _EXAMPLES = Path(__file__).parent.parent / "examples"
+_THIS_MACHINE = ["127.0.0.1", "localhost", "[::1]"]
+_PAGE_HEADERS = [
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+        b" base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +198,25 @@ def make_app(product: Product, *, demo: DemoIdentity | None = None) -> Starlette
             Route("/examples", examples),
             Route("/demo/tokens", tokens),
             Mount("/graphql", app=endpoint),
-            Mount("/", app=StaticFiles(directory=_EXPLORER, html=True, check_dir=False)),
+            Mount("/", app=Secured(StaticFiles(directory=_EXPLORER, html=True))),
         ],
+        # The demo signs anybody on this machine in; a page elsewhere that gives itself this machine's address is not.
+        middleware=[] if demo is None else [Middleware(TrustedHostMiddleware, allowed_hosts=_THIS_MACHINE)],
     )
+
+
+class Secured:
+    """Sends the explorer's pages with the headers that keep them to themselves."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and add the headers to its answer."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *_PAGE_HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, sending)

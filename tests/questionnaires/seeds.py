@@ -115,6 +115,7 @@ def rules_document() -> Json:
     """Write the rule set."""
     word = {"da": "Højt", "en": "High"}
     return {
+        "format": "kpro-graph/rule-set/1",
         "id": "seeded",
         "version": "1.0.0",
         "questionnaire": {"url": URL, "versions": ["1.0.0"]},

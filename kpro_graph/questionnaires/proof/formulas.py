@@ -14,7 +14,8 @@ from typing import TypeAlias
 from kpro_graph.questionnaires.compiled import LANGUAGES
 from kpro_graph.questionnaires.evaluation import Evaluation, evaluate
 from kpro_graph.questionnaires.expressions import syntax as s
-from kpro_graph.questionnaires.model import ItemType, Questionnaire, SourceExpression, Value
+from kpro_graph.questionnaires.model import ItemType, Questionnaire, SourceExpression
+from kpro_graph.questionnaires.plan import ItemPlan
 from kpro_graph.questionnaires.proof.budget import Purse
 from kpro_graph.questionnaires.proof.dependence import Dependence, is_computed
 from kpro_graph.questionnaires.proof.excerpts import excerpt
@@ -24,7 +25,8 @@ from kpro_graph.questionnaires.proof.unfolding import Assignment, Choice, Spot, 
 __all__ = ["Additive", "Formula", "Formulas"]
 
 _Key: TypeAlias = tuple[frozenset[str], tuple[tuple[tuple[object, ...], ...], ...]]
-_COMPARING = frozenset({"=", "!=", "~", "!~", "<", ">", "<=", ">=", "and", "or", "xor", "implies", "in", "contains", "|"})
+_ORDERING = frozenset({"=", "!=", "~", "!~", "<", ">", "<=", ">=", "in", "contains"})
+_COMPARING = _ORDERING | {"and", "or", "xor", "implies", "|"}
 _PLAIN = frozenset({"exists", "empty", "not", "hasValue", "where", "first", "single", "ofType", "iif"})
 _SUMMED = frozenset({"value", "answer", "item", "code"})
 
@@ -153,12 +155,8 @@ class Formulas:
         trees = [tree_of(each.text) for each in (source, *used)]
         return all(tree is not None and _only_compares(tree) for tree in trees)
 
-    def constants(self, link_id: str, *, target: bool) -> list[object]:
-        """Return the values written in an expression and in the variables it uses."""
-        plan = self.dependence.plan.items[link_id]
-        source = plan.item.calculated if target else plan.item.enable_expression
-        if source is None:
-            return []
+    def constants(self, source: SourceExpression, plan: ItemPlan | None) -> list[object]:
+        """Return the values written in an expression at an item (None for the root) and in the variables it uses."""
         reads = reads_of(self.questionnaire, self.dependence.plan, source, plan)
         used = [each for each, _, _ in declarations(self.questionnaire, plan) if each.location in reads.declared]
         return [value for each in (source, *used) if each.language in LANGUAGES for value in literals(each.text)]
@@ -289,13 +287,12 @@ class Formulas:
                     return all(self._adds(each, link_id, seen) for each in operands)
                 scaled = [each for each in operands if not isinstance(each, s.Literal)]
                 divided = any(operator == "/" and not isinstance(each, s.Literal) for operator, each in tree.rest)
-                return operators <= {"*", "/"} and len(scaled) <= 1 and not divided and self._adds_all(scaled, link_id, seen)
+                if not operators <= {"*", "/"} or len(scaled) > 1 or divided:
+                    return False
+                return all(self._adds(each, link_id, seen) for each in scaled)
             case s.Path():
                 return self._is_term(tree, link_id, seen)
         return False
-
-    def _adds_all(self, trees: list[s.Tree], link_id: str, seen: frozenset[str]) -> bool:
-        return all(self._adds(each, link_id, seen) for each in trees)
 
     def _is_term(self, tree: s.Path, link_id: str, seen: frozenset[str]) -> bool:
         """A path to answers' numbers or scores, added up or standing alone."""
@@ -360,16 +357,8 @@ def _only_compares(tree: s.Tree) -> bool:
     return False
 
 
-_ORDERING = frozenset({"=", "!=", "~", "!~", "<", ">", "<=", ">=", "in", "contains"})
-
-
 def _is_constant(tree: s.Tree) -> bool:
     """Literals joined by ``|``."""
     return isinstance(tree, s.Chain) and all(
         isinstance(each, s.Literal) for each in (tree.first, *(operand for _, operand in tree.rest))
     )
-
-
-def only_values(value: Choice) -> tuple[Value, ...]:
-    """Return the answers themselves."""
-    return tuple(value)

@@ -156,7 +156,7 @@ GENERATED: dict[str, Callable[[], str]] = {
         operations,
         commands,
         instruments,
-    )  # fmt: skip
+    )
 }
 
 

@@ -20,11 +20,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kpro_graph import __version__
+from kpro_graph import __version__, catalogue
 from kpro_graph.actors import Actor, Credentials
-from kpro_graph.errors import ConfigurationError, Unavailable
+from kpro_graph.errors import ConfigurationError, Rejected, Unavailable
 from kpro_graph.execution import Cursors
-from kpro_graph.identity import authenticate
+from kpro_graph.identity import authenticate, operator
 from kpro_graph.plugins.demo_identity import ACTORS, DemoDirectory, DemoIdentity
 from kpro_graph.plugins.host import PluginHost
 from kpro_graph.relay import Feed, Sequencer
@@ -36,6 +36,7 @@ from kpro_graph.storage.cipher import Cipher
 from kpro_graph.storage.database import Database
 from kpro_graph.storage.embedded import open_embedded
 from kpro_graph.storage.migrate import migrate
+from kpro_graph.storage.tables import NATIONAL_LIBRARY
 
 __all__ = ["Databases", "Product", "databases", "load_secret", "make_app"]
 
@@ -58,15 +59,29 @@ _PAGE_HEADERS = [
 class Databases:
     """Where PostgreSQL is, once for each role; a role's URL is None where it was not given."""
 
-    api: str
+    api: str | None
     owner: str | None
     relay: str | None
+
+    def need(self, role: str) -> str:
+        """Return the URL for a role.
+
+        Raises:
+            ConfigurationError: it was not given; the variable is named.
+        """
+        url: str | None = getattr(self, role)
+        if url is None:
+            raise ConfigurationError(f"{_VARIABLES[role]} is needed for this")
+        return url
+
+
+_VARIABLES = {"api": "KPRO_DATABASE_URL", "owner": "KPRO_MIGRATION_URL", "relay": "KPRO_RELAY_URL"}
 
 
 @asynccontextmanager
 async def databases(settings: Settings) -> AsyncIterator[Databases]:
-    """Give the databases' URLs; without KPRO_DATABASE_URL start, or share, the embedded server meanwhile."""
-    if settings.database_url is not None:
+    """Give the databases' URLs; where none is given, start, or share, the embedded server meanwhile."""
+    if not settings.embedded:
         yield Databases(settings.database_url, settings.migration_url, settings.relay_url)
         return
     server = await asyncio.to_thread(open_embedded, settings.folder / "postgresql")
@@ -135,19 +150,30 @@ class Product:
     async def _open(self) -> None:
         secret = load_secret(self.settings)
         self.databases = await self._ending.enter_async_context(databases(self.settings))
-        if self.settings.embedded and self.databases.owner is not None:
-            await migrate(self.databases.owner)
-        self.database = await Database.open(self.databases.api, Cipher(secret), size=self.settings.connections)
+        if self.settings.embedded:
+            await migrate(self.databases.need("owner"))
+        api = self.databases.need("api")
+        self.database = await Database.open(api, Cipher(secret), size=self.settings.connections)
         self._ending.push_async_callback(self.database.close)
         await self.host.start()
         if self._sequencing and self.databases.relay is not None:
             sequencer = Sequencer(self.databases.relay)
             await sequencer.start()
             self._ending.push_async_callback(sequencer.stop)
-        feed = Feed(self.databases.api)
+        feed = Feed(api)
         await feed.start()
         self._ending.push_async_callback(feed.stop)
         self.application = Application(self.database, Cursors(secret), feed)
+
+    async def stock(self) -> None:
+        """Put what the plugins bring into its owners' libraries, as drafts; nothing becomes active by itself."""
+        for bundle in self.host.questionnaires:
+            owner = NATIONAL_LIBRARY if bundle.owner is None else int(bundle.owner)
+            try:
+                async with self.database.change(operator(owner), "stock") as change:
+                    await catalogue.install(change, bundle.questionnaire, bundle.rules)
+            except Rejected as error:
+                _logger.warning("a questionnaire of plugin %s is not taken in: %s", bundle.plugin, error)
 
     async def authenticate(self, credentials: Credentials) -> Actor:
         """Return the actor behind credentials."""

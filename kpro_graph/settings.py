@@ -75,8 +75,8 @@ class Settings:
 
     @property
     def embedded(self) -> bool:
-        """Say whether PostgreSQL is ours to start."""
-        return self.database_url is None
+        """Say whether PostgreSQL is ours to start: it is when no address of one is given."""
+        return self.database_url is None and self.migration_url is None and self.relay_url is None
 
 
 def variables() -> list[tuple[str, str, str]]:

@@ -168,7 +168,7 @@ async def test_a_subscription_ends_when_the_right_to_it_does(api: Api) -> None:
         await give_answers(api, work, weight=1)
         import asyncpg
 
-        owner = await asyncpg.connect(api.product.databases.owner)
+        owner = await asyncpg.connect(api.product.databases.need("owner"))
         await owner.execute("SELECT set_config('kpro.municipalities', '{101}', false)")
         await owner.execute("UPDATE employee SET active = false")
         try:

@@ -116,3 +116,36 @@ async def test_one_refused_file_names_its_faults_and_the_others_are_taken_in(api
     assert done.returncode == 1
     assert [outcome["imported"] for outcome in outcomes] == [True, False, False], done.stderr
     assert outcomes[1]["problems"][0]["location"].startswith("Questionnaire.item")
+
+
+async def test_a_municipality_is_added_and_takes_in_its_own_questionnaires(api: Api, tmp_path: Path) -> None:
+    import asyncio
+    import base64
+
+    settings = api.product.settings
+    environment = {
+        "KPRO_MIGRATION_URL": api.product.databases.need("owner"),
+        "KPRO_DATABASE_URL": api.product.databases.need("api"),
+        "KPRO_SECRET": base64.b64encode(settings.secret or b"").decode(),
+    }
+    file = tmp_path / "form.json"
+    file.write_text(json.dumps(FORM))
+    arguments = ("questionnaire", "import", str(file), "--municipality", "0461")
+    early = await asyncio.to_thread(kpro, *arguments, folder=tmp_path, **environment)
+    assert (early.returncode, "not in this installation" in early.stderr) == (1, True)
+    for name in ("Odense", "Odense Kommune"):
+        added = await asyncio.to_thread(
+            kpro, "municipality", "0461", name, "--cvr", "35209115", folder=tmp_path, **environment
+        )
+        assert added.returncode == 0, added.stderr
+    assert (await asyncio.to_thread(kpro, *arguments, folder=tmp_path, **environment)).returncode == 0
+    wrong = await asyncio.to_thread(kpro, "municipality", "461", "x", "--cvr", "1", folder=tmp_path, **environment)
+    assert wrong.returncode == 1
+
+
+async def test_what_plugins_bring_lands_as_drafts_and_never_becomes_active_by_itself(api: Api) -> None:
+    async with api.product.database.peek(0, 101) as connection:
+        before = await connection.fetch("SELECT id, status FROM questionnaire ORDER BY id")
+    await api.product.stock()
+    async with api.product.database.peek(0, 101) as connection:
+        assert await connection.fetch("SELECT id, status FROM questionnaire ORDER BY id") == before

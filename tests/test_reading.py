@@ -159,7 +159,7 @@ async def test_without_a_line_in_the_access_log_there_is_no_answer(api: Api) -> 
     import asyncpg
 
     team = await team_of(api)
-    owner = await asyncpg.connect(api.product.databases.owner)
+    owner = await asyncpg.connect(api.product.databases.need("owner"))
     await owner.execute("REVOKE INSERT ON access_log FROM kpro_api")
     try:
         answer = await api.answer("worklist", "viewer", careTeam=team)
@@ -192,7 +192,7 @@ async def test_a_fault_of_ours_is_masked_and_found_again_by_its_reference(
 ) -> None:
     import asyncpg
 
-    owner = await asyncpg.connect(api.product.databases.owner)
+    owner = await asyncpg.connect(api.product.databases.need("owner"))
     await owner.execute("ALTER TABLE care_team RENAME COLUMN name TO renamed")
     try:
         answer = await api.answer("care-teams", "viewer")

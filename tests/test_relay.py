@@ -71,7 +71,7 @@ async def test_a_second_sequencer_stands_by_and_takes_over(api: Api) -> None:
         found = await settled(api)
         assert found == list(range(1, len(found) + 1))
         # The one at work loses its connection; whoever gets the lock goes on without a gap.
-        owner = await asyncpg.connect(api.product.databases.owner)
+        owner = await asyncpg.connect(api.product.databases.need("owner"))
         async with api.product.database.peek(101):
             await owner.close()
         await asyncio.gather(*(record(api) for _ in range(5)))
@@ -82,11 +82,11 @@ async def test_a_second_sequencer_stands_by_and_takes_over(api: Api) -> None:
 
 
 async def test_a_feed_survives_the_loss_of_its_connection(api: Api) -> None:
-    feed = Feed(api.product.databases.api)
+    feed = Feed(api.product.databases.need("api"))
     await feed.start()
     try:
         head = feed.head
-        superuser = await asyncpg.connect(api.product.databases.api.replace("kpro_api", "postgres"))
+        superuser = await asyncpg.connect(api.product.databases.need("api").replace("kpro_api", "postgres"))
         await superuser.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'kpro_api'")
         await superuser.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'kpro_relay'")
         await superuser.close()
@@ -104,7 +104,7 @@ async def test_a_feed_survives_the_loss_of_its_connection(api: Api) -> None:
 @pytest.mark.parametrize("statement", ["UPDATE event SET type = 'x'", "SELECT * FROM citizen", "DELETE FROM event",
                                        "INSERT INTO event_head VALUES (false, 1)"])  # fmt: skip
 async def test_the_relays_role_can_only_give_positions(api: Api, statement: str) -> None:
-    connection = await asyncpg.connect(api.product.databases.relay)
+    connection = await asyncpg.connect(api.product.databases.need("relay"))
     try:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(statement)

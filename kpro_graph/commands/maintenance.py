@@ -9,7 +9,7 @@ import typer
 
 from kpro_graph.commands.output import console, script
 from kpro_graph.commands.serving import run
-from kpro_graph.errors import ConfigurationError
+from kpro_graph.errors import BadInput, ConfigurationError
 from kpro_graph.settings import Settings
 
 __all__ = ["SNAPSHOT", "register"]
@@ -21,6 +21,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(migrate)
+    app.command()(municipality)
     app.command()(schema)
 
 
@@ -38,9 +39,33 @@ async def _migrate() -> list[str]:
     from kpro_graph.storage.migrate import migrate as apply
 
     async with databases(Settings.read()) as urls:
-        if urls.owner is None:
-            raise ConfigurationError("KPRO_MIGRATION_URL is needed to migrate the database")
-        return await apply(urls.owner)
+        return await apply(urls.need("owner"))
+
+
+def municipality(
+    code: Annotated[str, typer.Argument(help="The four-digit municipality code, such as 0101.")],
+    name: Annotated[str, typer.Argument(help="The municipality's name.")],
+    cvr: Annotated[str, typer.Option(help="The municipality's CVR number, eight digits.")],
+    json: _Json = False,
+) -> None:
+    """Add a municipality to the installation, as the owner's role (KPRO_MIGRATION_URL), or correct its name."""
+    if not (code.isdigit() and len(code) == 4 and code != "0000"):
+        raise BadInput("a municipality code has four digits and is not 0000", path="code")
+    if not (cvr.isdigit() and len(cvr) == 8):
+        raise BadInput("a CVR number has eight digits", path="cvr")
+    run(_municipality(code, name, cvr))
+    if json:
+        script({"code": code, "name": name})
+    else:
+        console.print(f"{name} ({code}) is part of this installation.")
+
+
+async def _municipality(code: str, name: str, cvr: str) -> None:
+    from kpro_graph.app import databases
+    from kpro_graph.storage.owner import add_municipality
+
+    async with databases(Settings.read()) as urls:
+        await add_municipality(urls.need("owner"), int(code), name, cvr)
 
 
 def schema(

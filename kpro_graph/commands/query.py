@@ -108,10 +108,15 @@ async def _follow(url: str, token: str, payload: dict[str, Any], get: str, count
 
 
 def _show(answer: dict[str, Any], get: str) -> None:
-    if get and not answer.get("errors"):
-        value: Any = answer["data"]
+    if not get or answer.get("errors"):
+        script(answer)
+        return
+    value: Any = answer["data"]
+    try:
         for part in get.split("."):
             value = value[int(part)] if isinstance(value, list) else value[part]
-        typer.echo(value if isinstance(value, str) else json_.dumps(value))
-    else:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        # A failure has other fields than what was hoped for; it says itself what is the case.
         script(answer)
+        raise typer.Exit(1) from error
+    typer.echo(value if isinstance(value, str) else json_.dumps(value))

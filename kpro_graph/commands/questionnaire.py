@@ -28,6 +28,9 @@ def import_(
     municipality: Annotated[
         str, typer.Option(help="Whose library: a four-digit municipality code, or 0000 for the national library.")
     ] = "0000",
+    rules: Annotated[
+        Path | None, typer.Option(help="The rule set of the questionnaire, as JSON.", exists=True, dir_okay=False)
+    ] = None,
     activate: Annotated[bool, typer.Option("--activate", help="Bring each into use at once.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a file, for scripts.")] = False,
 ) -> None:
@@ -38,7 +41,11 @@ def import_(
     """
     if not (municipality.isdigit() and len(municipality) == 4):
         raise BadInput("a municipality code has four digits", path="municipality")
-    outcomes: list[dict[str, Any]] = run(_import(files, int(municipality), activate=activate))
+    if rules is not None and len(files) > 1:
+        raise BadInput("a rule set goes with one questionnaire", path="rules")
+    outcomes: list[dict[str, Any]] = run(
+        _import(files, int(municipality), None if rules is None else rules.read_bytes(), activate=activate)
+    )
     for outcome in outcomes:
         if json:
             script(outcome)
@@ -53,7 +60,7 @@ def import_(
         raise typer.Exit(1)
 
 
-async def _import(files: list[Path], owner: int, *, activate: bool) -> list[dict[str, Any]]:
+async def _import(files: list[Path], owner: int, rules: bytes | None, *, activate: bool) -> list[dict[str, Any]]:
     from kpro_graph import catalogue, identity
     from kpro_graph.app import databases, load_secret
     from kpro_graph.storage.cipher import Cipher
@@ -63,14 +70,14 @@ async def _import(files: list[Path], owner: int, *, activate: bool) -> list[dict
     settings = Settings.read()
     outcomes = []
     async with databases(settings) as urls:
-        if settings.embedded and urls.owner is not None:
-            await migrate(urls.owner)
-        database = await Database.open(urls.api, Cipher(load_secret(settings)), size=1)
+        if settings.embedded:
+            await migrate(urls.need("owner"))
+        database = await Database.open(urls.need("api"), Cipher(load_secret(settings)), size=1)
         try:
             for file in files:
                 try:
                     async with database.change(identity.operator(owner), "kpro questionnaire import") as change:
-                        row, created = await catalogue.install(change, file.read_bytes())
+                        row, created = await catalogue.install(change, file.read_bytes(), rules)
                         if activate and row.status == catalogue.QuestionnaireStatus.DRAFT:
                             row = await catalogue.activate(change, row.id)
                 except Rejected as error:

@@ -60,16 +60,21 @@ async def _demo(citizens: int, seed: int, host: str, port: int, *, load_only: bo
 
     settings = Settings.read()
     if not settings.embedded:
-        raise ConfigurationError("the demo runs on the embedded database: unset KPRO_DATABASE_URL")
+        raise ConfigurationError("the demo runs on the embedded database: unset KPRO_DATABASE_URL and its like")
     plugins = PluginHost(settings.plugins_folder)
     identity = DemoIdentity(load_secret(settings.folder), DemoDirectory(seed))
     plugins.add(identity, FOLDER)
     listening = None if load_only else _listen(host, port)
     async with Product(settings, plugins) as product:
-        owner = product.databases.owner
-        assert owner is not None
         with progressing() as progress:
-            await load(product.database, owner, plugins, citizens=citizens, seed=seed, progress=progress)
+            await load(
+                product.database,
+                product.databases.need("owner"),
+                plugins,
+                citizens=citizens,
+                seed=seed,
+                progress=progress,
+            )
         if listening is None:
             console.print(f"[green]Loaded.[/] The demo municipalities lie in {settings.folder}.")
             return
@@ -105,6 +110,7 @@ async def _serve_product(host: str, port: int, *, relay: bool) -> None:
     settings = Settings.read()
     listening = _listen(host, port)
     async with Product(settings, PluginHost(settings.plugins_folder), sequencing=relay) as product:
+        await product.stock()
         console.print(f"kpro_graph is ready on {_address(listening)}")
         await _serve(make_app(product), listening)
 
@@ -122,9 +128,7 @@ async def _work() -> None:
     from kpro_graph.relay import Sequencer
 
     async with databases(Settings.read()) as urls:
-        if urls.relay is None:
-            raise ConfigurationError("KPRO_RELAY_URL is needed for the worker")
-        sequencer = Sequencer(urls.relay)
+        sequencer = Sequencer(urls.need("relay"))
         await sequencer.start()
         console.print("kpro_graph worker is ready")
         stop = asyncio.Event()

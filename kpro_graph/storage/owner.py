@@ -13,7 +13,7 @@ import asyncpg
 
 from kpro_graph.errors import ConfigurationError, Unavailable
 
-__all__ = ["owning", "saying_when_away"]
+__all__ = ["add_municipality", "owning", "saying_when_away"]
 
 # What asyncpg raises when the server is away, full or shutting down: the caller may try again.
 _AWAY = (
@@ -61,3 +61,16 @@ async def owning(dsn: str) -> AsyncIterator[Any]:
             yield connection
         finally:
             await connection.close()
+
+
+async def add_municipality(dsn: str, code: int, name: str, cvr: str) -> None:
+    """Add a municipality, or correct the name and CVR number of one that is there."""
+    async with owning(dsn) as connection, connection.transaction():
+        await connection.execute("SELECT set_config('kpro.municipalities', $1, true)", f"{{{int(code)}}}")
+        await connection.execute(
+            "INSERT INTO municipality (id, name, cvr) VALUES ($1, $2, $3)"
+            " ON CONFLICT (id) DO UPDATE SET name = excluded.name, cvr = excluded.cvr",
+            code,
+            name,
+            cvr,
+        )

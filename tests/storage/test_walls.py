@@ -119,11 +119,11 @@ async def test_what_is_published_or_submitted_is_immutable(api: Api, statement: 
 
 
 async def test_the_product_refuses_a_role_that_can_go_round_the_wall(api: Api) -> None:
-    dsn = api.product.databases.api
+    dsn = api.product.databases.need("api")
     for role in ("kpro_owner", "postgres"):
         with pytest.raises(ConfigurationError, match="bypass row-level security"):
             await Database.open(dsn.replace("kpro_api", role), Cipher(SECRET))
-    owner = await asyncpg.connect(api.product.databases.owner)
+    owner = await asyncpg.connect(api.product.databases.need("owner"))
     await owner.execute("ALTER TABLE citizen NO FORCE ROW LEVEL SECURITY")
     try:
         with pytest.raises(ConfigurationError, match="citizen"):

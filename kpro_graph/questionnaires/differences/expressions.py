@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from kpro_graph.questionnaires.expressions import ExpressionInvalid, compile_expression
 from kpro_graph.questionnaires.model import Item, Questionnaire, SourceExpression
@@ -34,6 +34,16 @@ class Scopes:
         if source is None:
             return None
         return self._sign(source, self._scope(item))
+
+    def follow(self, part: Any) -> Any:
+        """Return a part of the document with the renamed linkIds in it, bare and quoted, as the others."""
+        if not self._renamed:
+            return part
+        if isinstance(part, Mapping):
+            return {name: self.follow(each) for name, each in part.items()}
+        if isinstance(part, list):
+            return [self.follow(each) for each in part]
+        return self._renamed.get(part, self._text(part)) if isinstance(part, str) else part
 
     def _scope(self, item: Item | None) -> tuple[SourceExpression, ...]:
         chain: list[Item] = []

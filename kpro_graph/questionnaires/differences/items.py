@@ -39,7 +39,7 @@ def compare_item(changes: Changes, sides: Sides, old: Item, new: Item) -> None:
     """Take down every difference between an item and what it was, but not where it stands."""
     before = len(changes.found)
     _Pair(changes, sides, old, new).compare()
-    if len(changes.found) == before and _own(old) != _own(new):
+    if len(changes.found) == before and sides.old_scopes.follow(_own(old)) != _own(new):
         was = old.link_id if old.link_id != new.link_id else ""
         changes.add("written_otherwise", new.link_id, new.location, was=was)
 

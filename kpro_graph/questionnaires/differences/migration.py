@@ -150,6 +150,9 @@ class _Moving:
         if new_path is None:
             self.drop(path, values, _ONCE)
             return
+        if not all(isinstance(each, Mapping) for each in values):
+            self.drop(path, values, _MALFORMED)
+            return
         answer = _Answer(path, tuple(values), new_path, tuple(values))
         if self.new.place(path) == self.new.place(new_path):
             answer.new_path = path

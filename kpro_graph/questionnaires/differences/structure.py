@@ -9,13 +9,16 @@ from kpro_graph.questionnaires.differences.changes import Changes
 from kpro_graph.questionnaires.differences.items import Sides, compare_constraints, compare_variables
 from kpro_graph.questionnaires.differences.rest import PICTURES, references_in, unread_item
 from kpro_graph.questionnaires.document import mappings_of, text_of
-from kpro_graph.questionnaires.extensions import CORE, FUT
+from kpro_graph.questionnaires.extensions import CORE, FUT, SDC
 from kpro_graph.questionnaires.model import Item, ItemType, Questionnaire
 
 __all__ = ["compare_places", "compare_whole"]
 
 _READ = frozenset({"resourceType", "url", "version", "title", "_title", "language", "item", "contained", "extension"})
 _LIFE = frozenset({"status", "date", "meta", "id", "text"})
+_CONTEXT = frozenset(
+    f"{SDC}sdc-questionnaire-{name}" for name in ("launchContext", "sourceQueries", "itemPopulationContext")
+)
 _ROOT_EXTENSIONS = frozenset(
     [f"{CORE}{name}" for name in ("variable", "questionnaire-constraint", "targetConstraint")]
     + [
@@ -84,7 +87,7 @@ def compare_whole(changes: Changes, sides: Sides) -> None:
         changes.add("language_changed", location="Questionnaire.language", before=old.language, after=new.language)
     if (old.title, dict(old.titles)) != (new.title, dict(new.titles)):
         changes.add("title_changed", location="Questionnaire.title", before=old.title, after=new.title)
-    if old.outside != new.outside:
+    if old.outside != new.outside or _context(old) != _context(new):
         before, after = (" ".join(sorted(each.outside)) for each in (old, new))
         changes.add("context_changed", before=before, after=after)
     compare_variables(changes, old.variables, new.variables, "", "Questionnaire")
@@ -112,27 +115,32 @@ def _compare_statements(changes: Changes, old: Questionnaire, new: Questionnaire
             )
     if _further(before) != _further(after):
         changes.add("other_changed", location="Questionnaire.extension")
-    if _contained(old) != _contained(new):
+    elsewhere = _compared_elsewhere(old) | _compared_elsewhere(new)
+    if _contained(old, elsewhere) != _contained(new, elsewhere):
         changes.add("other_changed", location="Questionnaire.contained")
 
 
 def _further(document: Mapping[str, Any]) -> list[Any]:
     """Return the root's extensions that nothing else compares."""
     left = unread_item({"extension": document.get("extension", [])}).get("extension", [])
-    return [each for each in left if each.get("url") not in _ROOT_EXTENSIONS]
+    return [each for each in left if each.get("url") not in _ROOT_EXTENSIONS and each.get("url") not in _CONTEXT]
 
 
-def _contained(questionnaire: Questionnaire) -> list[Any]:
-    """Return what is contained and compared nowhere else: value sets are by their codes, pictures at their items."""
-    used = {item.value_set for item in questionnaire.walk() if item.value_set}
-    holders = [
-        part for item in questionnaire.walk() for part in (item.source, *mappings_of(item.source, "answerOption"))
-    ]
-    for holder in holders:
-        pictures = [each for each in mappings_of(holder, "extension") if each.get("url") in PICTURES]
-        used.update(references_in(pictures))
+def _context(questionnaire: Questionnaire) -> list[Any]:
+    return [each for each in mappings_of(questionnaire.source, "extension") if each.get("url") in _CONTEXT]
+
+
+def _contained(questionnaire: Questionnaire, elsewhere: set[str]) -> list[Any]:
     return [
         each
         for each in mappings_of(questionnaire.source, "contained")
-        if each.get("resourceType") != "CodeSystem" and not {f"#{each.get('id')}", each.get("url")} & used
+        if each.get("resourceType") != "CodeSystem" and not {f"#{each.get('id')}", each.get("url")} & elsewhere
     ]
+
+
+def _compared_elsewhere(questionnaire: Questionnaire) -> set[str]:
+    """Return the references to what is compared where it is used: value sets by their codes, pictures as they are."""
+    items = list(questionnaire.walk())
+    holders = [part for item in items for part in (item.source, *mappings_of(item.source, "answerOption"))]
+    pictures = [each for part in holders for each in mappings_of(part, "extension") if each.get("url") in PICTURES]
+    return {item.value_set for item in items if item.value_set} | set(references_in(pictures))

@@ -57,6 +57,7 @@ class Dependence:
     computed: dict[str, Reads] = field(default_factory=dict)
     """What a calculated value reads."""
     _cones: dict[str, frozenset[str]] = field(default_factory=dict)
+    _read: dict[tuple[str, str | None], Reads] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for link_id, plan in self.plan.items.items():
@@ -71,8 +72,11 @@ class Dependence:
 
     def reads(self, source: SourceExpression, link_id: str | None) -> Reads:
         """Return what an expression at an item (None for the root) reads."""
-        at = self.plan.items[link_id] if link_id is not None else None
-        return reads_of(self.questionnaire, self.plan, source, at)
+        key = (source.location, link_id)
+        if key not in self._read:
+            at = self.plan.items[link_id] if link_id is not None else None
+            self._read[key] = reads_of(self.questionnaire, self.plan, source, at)
+        return self._read[key]
 
     def cone(self, link_ids: Iterable[str]) -> frozenset[str]:
         """Return the items themselves and everything that their answers, and whether they are asked, depend on."""

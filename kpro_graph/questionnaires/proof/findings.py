@@ -244,6 +244,12 @@ _OWN: dict[str, Described] = {
         "The expression names the linkId '{name}', which does not exist.",
         "The part that reads it is always empty.",
     ),
+    "expression_link_id_elsewhere": Described(
+        _W,
+        "Udtrykket leder efter linkId »{name}« et sted, hvor punktet ikke står.",
+        "The expression looks for the linkId '{name}' in a place where the item is not.",
+        "The part that reads it is always empty.",
+    ),
     "expression_fails": Described(
         _E,
         "Udtrykket kan ikke beregnes for denne besvarelse: {reason}",

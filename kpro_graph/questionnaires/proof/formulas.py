@@ -145,12 +145,12 @@ class Formulas:
             frozenset(computed),
             tuple(spot for spot in spots if not spot.item.answerable or spot.link_id in computed),
             frozenset(outside),
-            not computed and source is not None and self._compares(source, reads.declared, at_item=at.item.link_id),
+            not computed and source is not None and self.only_compares(source, at, reads.declared),
             self._shared.setdefault(key, {}),
         )
 
-    def _compares(self, source: SourceExpression, declared: tuple[str, ...], *, at_item: str) -> bool:
-        plan = self.dependence.plan.items[at_item]
+    def only_compares(self, source: SourceExpression, plan: ItemPlan | None, declared: tuple[str, ...]) -> bool:
+        """Tell whether an expression, and the variables it uses, only compare single answers with constants."""
         used = [each for each, _, _ in declarations(self.questionnaire, plan) if each.location in declared]
         trees = [tree_of(each.text) for each in (source, *used)]
         return all(tree is not None and _only_compares(tree) for tree in trees)

@@ -38,7 +38,8 @@ class Reads:
 
     ``named`` are items picked by their linkId, ``swept`` items reached together with others. ``outside`` are variables
     whose values come from elsewhere, and the clock. ``own`` tells whether it stands on its own item's place, so that
-    the same words at another item mean something else; ``declared`` are the places of the variables it uses.
+    the same words at another item mean something else; ``declared`` are the places of the variables it uses. ``absent``
+    are linkIds picked where no item has them.
     """
 
     named: frozenset[str] = frozenset()
@@ -46,6 +47,7 @@ class Reads:
     outside: frozenset[str] = frozenset()
     own: bool = False
     declared: tuple[str, ...] = ()
+    absent: frozenset[str] = frozenset()
 
     @property
     def link_ids(self) -> frozenset[str]:
@@ -85,6 +87,7 @@ def reads_of(questionnaire: Questionnaire, plan: Plan, source: SourceExpression,
         frozenset(reading.outside),
         reading.own,
         tuple(sorted(reading.declared)),
+        frozenset(reading.absent),
     )
 
 
@@ -130,6 +133,7 @@ class _Reading:
     swept: set[str] = field(default_factory=set)
     outside: set[str] = field(default_factory=set)
     declared: set[str] = field(default_factory=set)
+    absent: set[str] = field(default_factory=set)
     own: bool = False
     open_: list[str] = field(default_factory=list)
 
@@ -380,6 +384,7 @@ class _Walk:
             if kept is None:
                 rest.append(part)
             else:
+                self.reading.absent |= _named_in(part) - ids
                 ids, single = kept
                 named = named or single
         narrowed = _Place(place.kind, ids, named)
@@ -422,6 +427,16 @@ def _pick(condition: s.Tree, ids: frozenset[str]) -> tuple[frozenset[str], bool]
             if texts is not None and len(texts) == 1:
                 return _by_affix(test.name, next(iter(texts)), ids)
     return None
+
+
+def _named_in(condition: s.Tree) -> frozenset[str]:
+    """Return the linkIds a condition compares with, whole."""
+    found: frozenset[str] = frozenset()
+    for each in _operands(condition, "or"):
+        if isinstance(each, s.Chain) and len(each.rest) == 1:
+            for side in (each.first, each.rest[0][1]):
+                found |= _texts(side) or frozenset()
+    return found
 
 
 def _by_affix(name: str, text: str, ids: frozenset[str]) -> tuple[frozenset[str], bool] | None:

@@ -94,8 +94,8 @@ class Space:
                 add(plan.item.link_id, Decimal(feedback.minimum), Decimal(feedback.maximum))
         for link_id, numbers in self._rule_constants():
             add(link_id, *numbers)
-        for link_id, reads, values in self._written():
-            for each in self.dependence.cone([*reads.link_ids, *([link_id] if link_id else [])]):
+        for at, reads, values in self._written():
+            for each in self.dependence.cone([*reads.link_ids, *([at] if at else [])]):
                 if self.plan.items[each].item.answerable:
                     add(each, *values)
         return found

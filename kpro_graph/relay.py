@@ -77,10 +77,12 @@ class _Listener(ABC):
                 await connection.add_listener(self.channel, lambda *_: self.woken.set())
                 delay = 0.1
                 await self._listen(connection)
-            except _LOST as error:
+            except Exception as error:
+                # Whatever it was, events must go on: a connection that is cut can end in many ways.
                 _logger.warning("%s lost its connection: %s", type(self).__name__, type(error).__name__)
+                await asyncio.sleep(0.05)
             finally:
-                with suppress(*_LOST):
+                with suppress(Exception):
                     await connection.close(timeout=1)
 
     @abstractmethod

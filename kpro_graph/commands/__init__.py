@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from kpro_graph.commands import maintenance, query, questionnaire, serving, tokens
+from kpro_graph.commands import evaluating, maintenance, query, questionnaire, serving, tokens
 from kpro_graph.commands.output import problem
 from kpro_graph.errors import KproError
 
@@ -24,6 +24,7 @@ serving.register(app)
 maintenance.register(app)
 tokens.register(app)
 query.register(app)
+evaluating.register(app)
 app.add_typer(questionnaire.app, name="questionnaire")
 
 

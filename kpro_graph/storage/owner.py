@@ -24,6 +24,8 @@ _AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    # What the driver says when a connection is cut between two of its own steps.
+    asyncpg.InternalClientError,
     asyncpg.QueryCanceledError,
     TimeoutError,
 )

@@ -22,7 +22,7 @@ from kpro_graph.questionnaires.problems import CODES, Severity
 from kpro_graph.questionnaires.proof.dependence import is_fixed
 from kpro_graph.questionnaires.proof.specimens import match_specimens
 
-__all__ = ["Domain", "accepts", "domain_of", "step_of"]
+__all__ = ["Domain", "accepts", "bounds_of", "domain_of", "step_of"]
 
 _MOST_WHOLE = 128
 """A range of whole numbers up to this long is answered with each of them."""
@@ -160,7 +160,7 @@ def _concepts(plan: ItemPlan, same_kind: list[Value]) -> tuple[list[Value], bool
 # --- numbers
 
 
-def _bounds(item: Item) -> tuple[Decimal | None, Decimal | None]:
+def bounds_of(item: Item) -> tuple[Decimal | None, Decimal | None]:
     """Return the written lowest and highest number."""
     low = [bound.value.number for bound in (item.min_value, item.min_quantity) if bound and bound.value]
     high = [bound.value.number for bound in (item.max_value, item.max_quantity) if bound and bound.value]
@@ -180,7 +180,7 @@ def _constants(compared: list[Any]) -> list[Decimal]:
 
 
 def _whole_numbers(item: Item, compared: list[Any]) -> tuple[Iterable[Value], bool, bool]:
-    low, high = _bounds(item)
+    low, high = bounds_of(item)
     if low is not None and high is not None and high - low <= _MOST_WHOLE:
         first, last = -int(-low // 1), int(high // 1)
         return [Value("integer", each) for each in range(first, last + 1)], True, True
@@ -197,7 +197,7 @@ def _whole_numbers(item: Item, compared: list[Any]) -> tuple[Iterable[Value], bo
 
 def _numbers(item: Item, compared: list[Any]) -> list[Decimal]:
     """Return the constants, the numbers beside them, and one between each two."""
-    low, high = _bounds(item)
+    low, high = bounds_of(item)
     step = step_of(item)
     edges = sorted({*_constants(compared), *(bound for bound in (low, high) if bound is not None)})
     if not edges:

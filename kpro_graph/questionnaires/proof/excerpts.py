@@ -62,16 +62,16 @@ class _Cut:
         if chosen and item.link_id in self.asked and item.link_id in self.computed and children == item.children:
             found = item
         else:
-            found = replace(item, children=children, **self.stripped(item, chosen=chosen))  # type: ignore[arg-type]
+            found = replace(item, children=children, **self.stripped(item, children, chosen=chosen))  # type: ignore[arg-type]
         self.by_link_id[item.link_id] = found
         return found
 
-    def stripped(self, item: Item, *, chosen: bool) -> dict[str, object]:
+    def stripped(self, item: Item, children: tuple[Item, ...], *, chosen: bool) -> dict[str, object]:
         changes: dict[str, object] = {"constraints": self.kept(item.constraints), "initial_expression": None}
         if item.link_id not in self.asked:
             changes |= {"enable_when": (), "enable_expression": None}
         if item.link_id not in self.computed:
             changes["calculated"] = None
-        if not chosen:
+        if not chosen or (not item.answerable and len(children) < len(item.children)):
             changes |= {"required": False, "min_occurs": None, "max_occurs": None}
         return changes

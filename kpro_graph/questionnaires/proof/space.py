@@ -115,7 +115,7 @@ class Space:
             reads = self.dependence.reads(constraint.expression, None)
             yield None, reads, [_plain(each) for each in self.formulas.constants(constraint.expression, None)]
 
-    def _rule_constants(self) -> Iterator[tuple[str, list[Decimal | str]]]:
+    def _rule_constants(self) -> Iterator[tuple[str, list[Value | Decimal | str | bool]]]:
         if self.rules is None:
             return
         of_score = {one.code: one.item for one in self.rules.scores if isinstance(one, AnswerScore)}
@@ -132,9 +132,11 @@ class Space:
             if item is None:
                 continue
             edges = (edge for one in rule.intervals for edge in (one.low, one.high))
-            numbers: list[Decimal | str] = [edge for edge in edges if edge is not None]
+            numbers: list[Value | Decimal | str | bool] = [edge for edge in edges if edge is not None]
             if not isinstance(rule, ScoreRule):
                 numbers += [case.text for case in rule.cases if case.text is not None]
+                coded = (({"system": one.system} if one.system else {}) | {"code": one.code} for one in rule.cases)
+                numbers += [Value("Coding", each) for each in coded if each["code"] is not None]
             yield item, numbers
 
     def _tests(self) -> dict[str, list[tuple[str, Value]]]:

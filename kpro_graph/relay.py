@@ -54,7 +54,8 @@ class _Listener(ABC):
     async def start(self) -> None:
         """Begin, and return once the connection listens."""
         self._task = asyncio.create_task(self._run(), name=type(self).__name__)
-        await asyncio.wait_for(self.ready.wait(), 30)
+        async with asyncio.timeout(30):
+            await self.ready.wait()
 
     async def stop(self) -> None:
         """End, whatever it is doing."""
@@ -90,8 +91,10 @@ class _Listener(ABC):
         """Work on a fresh connection until it is lost."""
 
     async def _wait(self) -> None:
+        # Not asyncio.wait_for: on Python 3.11 it swallows a cancellation that comes together with the event.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.woken.wait(), _LOOK_EVERY)
+            async with asyncio.timeout(_LOOK_EVERY):
+                await self.woken.wait()
         self.woken.clear()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ __all__ = ["answer_evaluation", "answer_expression", "stream", "tell_evaluation"
 _LONGEST = 20_000_000
 _REMEMBERED = 16
 _ID = Limits(size=10_000, depth=8, containers=100, commas=1_000)
+_HEAD = re.compile(rb'\s*\{\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,1000}"|-?[0-9]{1,30})\s*,')
 _LINE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _Read = TypeVar("_Read")
 _Invalid = TypeVar("_Invalid", bound=Exception)
@@ -103,8 +105,10 @@ def answer_evaluation(line: bytes) -> bytes | None:
     """
     try:
         parts = _LINE.decode(line)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return _refuse(None, "the line is no JSON object in UTF-8")
+    except RecursionError:
+        return _refuse(_identify(line), "the line is nested too deeply")
+    except (msgspec.DecodeError, UnicodeError):
+        return _refuse(_identify(line), "the line is no JSON object in UTF-8")
     identity = _identity(parts)
     if "questionnaire" not in parts or "response" not in parts:
         return _refuse(identity, "the line has no questionnaire, or no response")
@@ -211,9 +215,11 @@ _rule_sets = _Remembered(read_rule_set, RuleSetInvalid)
 
 
 def _identify(line: bytes) -> Any:
+    """Return the id of a line that cannot be read, where it begins with one."""
+    head = _HEAD.match(line)
     try:
-        return _identity(_LINE.decode(line))
-    except Exception:  # a line that cannot be read has no id
+        return None if head is None else read_json(head[1], limits=_ID)
+    except DocumentRefused:
         return None
 
 

@@ -181,7 +181,8 @@ class Database:
     async def close(self) -> None:
         """Close every connection; sessions still running get ten seconds."""
         try:
-            await asyncio.wait_for(self._pool.close(), 10)
+            async with asyncio.timeout(10):
+                await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 __all__ = ["Budget", "Purse", "Spent"]
@@ -32,17 +34,22 @@ class Purse:
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.spent = 0
-        self._limit = 0
+        self._limit: int | None = None
         self._deadline = time.perf_counter() + budget.seconds
 
-    def open(self) -> None:
-        """Begin a new question with its own share."""
+    @contextmanager
+    def question(self) -> Iterator[None]:
+        """Put a question with its own share; within it, drawing more than that raises `Spent`."""
         self._limit = min(self.spent + self.budget.each, self.budget.cases)
+        try:
+            yield
+        finally:
+            self._limit = None
 
-    def draw(self, cases: int = 1) -> None:
-        """Take out for so many sets of answers; raise `Spent` where there is nothing left for this question."""
-        self.spent += cases
-        if self.spent > self._limit or time.perf_counter() > self._deadline:
+    def draw(self) -> None:
+        """Take out for one set of answers; raise `Spent` where there is nothing left for the question."""
+        self.spent += 1
+        if self._limit is not None and (self.spent > self._limit or time.perf_counter() > self._deadline):
             raise Spent
 
     @property

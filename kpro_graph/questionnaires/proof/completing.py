@@ -53,7 +53,7 @@ class Completing:
         found = self._known.get(key)
         if found is None:
             response = write_response(self.space.questionnaire, given)
-            self.space.purse.spent += 1
+            self.space.purse.draw()
             evaluation = evaluate(self.space.questionnaire, response, rules=self.rules)
             found = self._known[key] = Tried(given, response, evaluation)
             self.tried.append(found)

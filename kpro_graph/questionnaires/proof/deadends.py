@@ -134,9 +134,7 @@ class DeadEnds:
         yield make_finding(code, (link_id, *others), item.location, counter_example=tried.response)
 
     def _undecided(self, link_ids: tuple[str, ...], location: str, reason: Text, key: str = "") -> Finding:
-        return make_finding(
-            "undecided_dead_end", link_ids, location, key=key, reason=reason.en, reason_da=reason.da
-        )
+        return make_finding("undecided_dead_end", link_ids, location, key=key, reason=reason.en, reason_da=reason.da)
 
     # --- rules over several answers
 
@@ -174,7 +172,8 @@ class DeadEnds:
         link_ids = tuple(dict.fromkeys(spot.link_id for spot in spots))
         doubt = self._doubt(cluster, spots)
         try:
-            rows = self._rows(cluster, spots) if doubt is not _TOO_MANY else []
+            with self.space.purse.question():
+                rows = self._rows(cluster, spots) if doubt is not _TOO_MANY else []
         except Spent:
             doubt, rows = _TOO_MANY, []
         valid = [row.given for row in rows if row.valid]
@@ -226,7 +225,6 @@ class DeadEnds:
         """Evaluate every set of answers in which each answer is to a question that is asked."""
         rows = []
         cut = self._excerpt(cluster)
-        self.space.purse.open()
         for choices in product(*(self.space.choices[spot.link_id] for spot in spots)):
             given = {spot.path: choice for spot, choice in zip(spots, choices, strict=True) if choice}
             with self.logic.settled():

@@ -115,4 +115,3 @@ def _visible(dependence: Dependence, written: _Written) -> frozenset[str]:
         if written.before is None or at is not plan or index < written.before
     }
     return frozenset(names | dependence.questionnaire.outside)
-

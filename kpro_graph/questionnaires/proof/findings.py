@@ -290,7 +290,7 @@ _OWN: dict[str, Described] = {
     ),
     "score_range_narrower": Described(
         _I,
-        "Scoren kan kun blive {reached}; angivet er {declared}.",
+        "Scoren kan kun blive {reached_da}; angivet er {declared_da}.",
         "The score can only become {reached}; declared is {declared}.",
         "The declared range is wider than what answers can give.",
     ),
@@ -302,13 +302,13 @@ _OWN: dict[str, Described] = {
     ),
     "interval_gap": Described(
         _E,
-        "Værdien {value} ligger i et hul mellem reglens intervaller.",
+        "Værdien {value_da} ligger i et hul mellem reglens intervaller.",
         "The value {value} lies in a gap between the rule's intervals.",
         "A reachable score in no interval, or an answer between intervals that has no colour.",
     ),
     "interval_overlap": Described(
         _E,
-        "Værdien {value} får to forskellige farver af samme regel.",
+        "Værdien {value_da} får to forskellige farver af samme regel.",
         "The value {value} is given two different colours by one rule.",
         "Two intervals, cases or significances hold for one value.",
     ),
@@ -338,8 +338,8 @@ _OWN: dict[str, Described] = {
     ),
     "not_monotonic": Described(
         _E,
-        "Et dårligere svar bliver grønnere: {worse} er {worse_da}, {better} er {better_da}.",
-        "A worse answer turns greener: {worse} is {worse_en}, {better} is {better_en}.",
+        "Et dårligere svar bliver grønnere: {worse_da} er {worse_colour_da}, {better_da} er {better_colour_da}.",
+        "A worse answer turns greener: {worse} is {worse_colour}, {better} is {better_colour}.",
         "Given the direction of the instrument or score; without one, colours that rise and fall again.",
     ),
     "two_sided": Described(

@@ -121,19 +121,20 @@ class Ranges:
 
 
 class _Work:
-    """One score being worked out."""
+    """One score being worked out; ``whole`` where only whole numbers count, all of which the space holds."""
 
     def __init__(self, ranges: Ranges, links: Sequence[str], output: Output) -> None:
         self.space = ranges.space
         self.logic = ranges.logic
         self.links = list(links)
         self.found = Reach(output)
+        self.whole = False
         self.reasons: dict[Text, None] = {}
 
     def run(self, work: Callable[[_Work], None]) -> Reach:
-        self.space.purse.open()
         try:
-            work(self)
+            with self.space.purse.question():
+                work(self)
         except Spent:
             self.reasons[_SPENT] = None
         self.found.reasons = tuple(self.reasons)
@@ -200,6 +201,7 @@ class _Work:
         if scale.formula is None:
             return
         instrument = definition.prepare()
+        self.whole = True
         names = {definition.inputs[name]: name for name in scale.inputs}
         if isinstance(scale.formula, Summary):
             self.summary(definition, instrument, scale)
@@ -351,15 +353,13 @@ class _Work:
                 self.reasons[_OUTSIDE] = None
             return
         domain = self.space.domains[link_id]
-        if not domain.every and any(value.number is not None for value in domain.values):
+        if not self.whole and not domain.every and any(value.number is not None for value in domain.values):
             low, high = bounds_of(item)
             self.found.dense = True
             self.found.open_below = self.found.open_below or low is None
             self.found.open_above = self.found.open_above or high is None
 
-    def tried(
-        self, paths: set[str], links: Sequence[str], weigh: _Weigh, *, several: bool
-    ) -> dict[_State, Assignment]:
+    def tried(self, paths: set[str], links: Sequence[str], weigh: _Weigh, *, several: bool) -> dict[_State, Assignment]:
         """Try every set of answers of one group; complete ones only, each answer to a question that is asked."""
         spots = [spot for path, spot in self.space.unfolded.spots.items() if path in paths]
         choices = [self.choices(spot, links, several=several) for spot in spots]

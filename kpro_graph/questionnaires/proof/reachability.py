@@ -95,9 +95,7 @@ class Reachability:
         draft = self.logic.find(lambda a: self.logic.asked(spot, a), drafts=True)
         if draft.found is not None:
             tried = self.completing.evaluate(draft.found)
-            yield make_finding(
-                "asked_in_drafts_only", (item.link_id,), item.location, counter_example=tried.response
-            )
+            yield make_finding("asked_in_drafts_only", (item.link_id,), item.location, counter_example=tried.response)
             return
         if not draft.decided:
             self._doubt(item, draft)
@@ -109,9 +107,7 @@ class Reachability:
             return
         self.never.add(item.link_id)
         below = tuple(each.link_id for each in _below(item))
-        yield make_finding(
-            "unreachable", (item.link_id, *below), item.location, counter_example=tried.response
-        )
+        yield make_finding("unreachable", (item.link_id, *below), item.location, counter_example=tried.response)
 
     def _nearest(self, spot: Spot) -> Assignment:
         """Return answers that meet as many of the item's conditions as can be met, one after the other."""

@@ -92,12 +92,13 @@ def reads_of(questionnaire: Questionnaire, plan: Plan, source: SourceExpression,
 
 
 def literals(text: str) -> Iterator[Any]:
-    """Yield the values written in an expression: texts, numbers, booleans, and dates as texts."""
+    """Yield the values written in an expression: texts, numbers, booleans, and dates as texts. LinkIds are left out."""
     tree = tree_of(text)
     if tree is None:
         return
+    names = {id(part) for chain in s.walk(tree) if isinstance(chain, s.Chain) for part in _beside_link_id(chain)}
     for part in s.walk(tree):
-        if isinstance(part, s.Literal):
+        if isinstance(part, s.Literal) and id(part) not in names:
             for value in part.values:
                 if isinstance(value, str | bool | int | Decimal):
                     yield value
@@ -105,6 +106,14 @@ def literals(text: str) -> Iterator[Any]:
                     yield value.value
                 else:
                     yield str(value).removeprefix("@").removeprefix("T")
+
+
+def _beside_link_id(chain: s.Chain) -> Iterator[s.Literal]:
+    """Yield the literals that linkIds are compared with."""
+    operands = [chain.first, *(operand for _, operand in chain.rest)]
+    if any(_is_link_id(each) for each in operands):
+        for each in operands:
+            yield from (part for part in s.walk(each) if isinstance(part, s.Literal))
 
 
 _Kind = Literal["root", "items", "answers", "mixed", "valued", "values"]

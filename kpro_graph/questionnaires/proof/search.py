@@ -165,9 +165,7 @@ class Logic:
         choices = (given, ()) if given is not None else self.space.choices[target.link_id]
         return self._outcomes(choices, operator, wanted, values)
 
-    def _outcomes(
-        self, choices: tuple[Choice, ...], operator: str, wanted: Value, values: list[Value]
-    ) -> set[bool]:
+    def _outcomes(self, choices: tuple[Choice, ...], operator: str, wanted: Value, values: list[Value]) -> set[bool]:
         return {matches([*values, *choice], operator, wanted) for choice in choices}
 
     def formula_holds(self, formula: Formula, a: Assignment) -> Truth:
@@ -293,9 +291,9 @@ class Logic:
         In ``drafts`` a required question may stay unanswered. ``sparse`` tries first to leave questions unanswered.
         """
         self._doubts = {}
-        self.space.purse.open()
         try:
-            found = self._search(goal, dict(start or {}), drafts=drafts, sparse=sparse)
+            with self.space.purse.question():
+                found = self._search(goal, dict(start or {}), drafts=drafts, sparse=sparse)
         except Spent:
             return Search(None, (_SPENT,))
         except (_Circular, RecursionError):

@@ -50,9 +50,7 @@ class Space:
         self.plan = plan_of(self.questionnaire)
         self.dependence = Dependence(self.questionnaire, self.plan)
         self.unfolded = Unfolded(self.questionnaire, self.plan)
-        self.formulas = Formulas(
-            self.questionnaire, self.unfolded, self.dependence, self.purse, choices=self.choices
-        )
+        self.formulas = Formulas(self.questionnaire, self.unfolded, self.dependence, self.purse, choices=self.choices)
         self.readers = self._readers()
         self.read = frozenset(one for _, reads in self.readers for one in reads.link_ids)
         constants = self._constants()
@@ -124,7 +122,7 @@ class Space:
                 instrument = self.rules.prepared[definition.code]
                 for name, link_id in definition.inputs.items():
                     declared = instrument.input(name)
-                    yield link_id, [Decimal(declared.minimum), Decimal(declared.maximum)]
+                    yield link_id, [Decimal(each) for each in range(declared.minimum, declared.maximum + 1)]
                     if len(definition.inputs) == 1 and definition.scale is None and len(instrument.scales) == 1:
                         of_score[definition.code] = link_id
         for rule in self.rules.rules:
@@ -135,8 +133,10 @@ class Space:
             numbers: list[Value | Decimal | str | bool] = [edge for edge in edges if edge is not None]
             if not isinstance(rule, ScoreRule):
                 numbers += [case.text for case in rule.cases if case.text is not None]
-                coded = (({"system": one.system} if one.system else {}) | {"code": one.code} for one in rule.cases)
-                numbers += [Value("Coding", each) for each in coded if each["code"] is not None]
+                for case in rule.cases:
+                    if case.code is not None:
+                        system = {"system": case.system} if case.system else {}
+                        numbers.append(Value("Coding", {**system, "code": case.code}))
             yield item, numbers
 
     def _tests(self) -> dict[str, list[tuple[str, Value]]]:

@@ -111,7 +111,11 @@ async def serving(product: Product, identity: DemoIdentity) -> AsyncIterator[Api
     """Serve an open product on a free port of this machine."""
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        make_app(product, demo=identity), ws="websockets-sansio", lifespan="off", log_config=None, access_log=False,
+        make_app(product, demo=identity),
+        ws="websockets-sansio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
         timeout_keep_alive=120,
     )
     server = uvicorn.Server(config)

@@ -86,7 +86,7 @@ def test_its_rules_are_approved_and_fit_it(
 PUBLISHED = {
     "eq-5d-5l": ("b31e17fbb16191bc", "1.0.0", "c6cfe6006270b425"),
     "gad-7": ("7221de057a7f0fd1", "1.0.0", "bb00b5cae6580a8f"),
-    "phq-9": ("acc94b90266529e2", "1.0.0", "495d2c7e98e69521"),
+    "phq-9": ("acc94b90266529e2", "1.0.0", "a8bccc7e149617d5"),
     "who-5": ("c96cf46c26a5dc6d", "1.0.0", "27dd04ccf47f4807"),
     "aalborg-hjerteopfoelgning": ("bcbe75ce6f59def2", "1.0.0", "8fff64875c10f1a1"),
     "center-for-kraeft": ("2032f240c4dc6b9f", "1.0.0", "716cb8a06c20df01"),

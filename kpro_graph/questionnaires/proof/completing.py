@@ -43,6 +43,13 @@ class Completing:
             spot for spot in space.unfolded.spots.values() if not spot.item.answerable and spot.item.required
         ]
 
+    def widened(self, width: int) -> Completing:
+        """Return the same for responses in which groups are repeated; what either tries, both know."""
+        space = self.space.widened(width)
+        wide = Completing(space, Logic(space), self.rules)
+        wide.tried, wide.preferred, wide._known = self.tried, self.preferred, self._known
+        return wide
+
     def _may_be_filled(self, spot: Spot) -> bool:
         return needs_answer(spot.item) and not (is_computed(spot.item) and not is_overridable(spot.item))
 

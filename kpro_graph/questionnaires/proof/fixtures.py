@@ -26,6 +26,9 @@ from kpro_graph.questionnaires.rules import Colour, ItemRule, RuleSet, ScoreRule
 __all__ = ["Expected", "Fixture", "Fixtures"]
 
 _NUMBERS = (ItemType.INTEGER, ItemType.DECIMAL, ItemType.QUANTITY)
+_WIDTH = 8
+"""A group that may be repeated is repeated up to so often, so that one response shows more."""
+
 _MOST_CODES = 20
 """The codes of a value set are shown one by one where there are no more than this."""
 
@@ -85,7 +88,7 @@ class Fixtures:
     ) -> None:
         self.space = space
         self.logic = logic
-        self.completing = completing
+        self.completing = completing.widened(_WIDTH)
         self.rules = rules
         self.wanted: dict[str, Assignment] = {}
         for spots in space.unfolded.by_link_id.values():
@@ -189,8 +192,8 @@ class Fixtures:
         alone: list[str] = []
         self._strike(left, candidates[0], shows[0])
         while left and not self.space.purse.is_empty:
-            together = self._gather(left)
-            tried = self._try(self._merge(together))
+            together, merged = self._gather(left)
+            tried = self._try(merged)
             candidates.append(tried)
             shows.append(self._shows(tried))
             if not self._strike(left, tried, shows[-1]):
@@ -222,22 +225,27 @@ class Fixtures:
             del left[name]
         return bool(struck)
 
-    def _gather(self, left: Iterable[str]) -> list[str]:
-        """Return the first thing to show and all others that do not contradict it or each other."""
+    def _gather(self, left: Iterable[str]) -> tuple[list[str], Assignment]:
+        """Return the first thing to show and all others that go together with it, with the answers they ask for."""
         together: list[str] = []
         merged: Assignment = {}
         for name in left:
-            asked = self.wanted[name]
-            if all(merged.get(path, choice) == choice for path, choice in asked.items()):
-                merged.update(asked)
-                together.append(name)
-        return together
+            for asked in self._variants(self.wanted[name]):
+                if all(merged.get(path, choice) == choice for path, choice in asked.items()):
+                    merged.update(asked)
+                    together.append(name)
+                    break
+        return together, merged
 
-    def _merge(self, names: Iterable[str]) -> Assignment:
-        merged: Assignment = {}
-        for name in names:
-            merged.update(self.wanted[name])
-        return merged
+    def _variants(self, asked: Assignment) -> Iterator[Assignment]:
+        """Yield the answers as they are, then moved to the second repetition of their group, the third and so on."""
+        yield asked
+        heads = {path[: path.index("[0]/")] for path in asked if "[0]/" in path}
+        for index in range(1, _WIDTH):
+            for head in sorted(heads):
+                moved = {_move(path, head, index): choice for path, choice in asked.items()}
+                if moved.keys() <= self.completing.space.unfolded.spots.keys():
+                    yield moved
 
     def _shows(self, tried: Tried) -> set[str]:
         return {name for name in self._seen(tried) if name in self.wanted}
@@ -265,12 +273,13 @@ class Fixtures:
         yield from self._colours_seen(tried)
 
     def _conditions_seen(self, assignment: Assignment) -> Iterator[str]:
-        with self.logic.settled():
+        logic = self.completing.logic
+        with logic.settled():
             for link_id, plan in self.space.plan.items.items():
-                spot = self.space.unfolded.by_link_id[link_id][0]
-                if plan.item.enable_when and (spot.above is None or self.logic.asked(spot.above, assignment)):
+                spot = self.completing.space.unfolded.by_link_id[link_id][0]
+                if plan.item.enable_when and (spot.above is None or logic.asked(spot.above, assignment)):
                     for index in range(len(plan.item.enable_when)):
-                        met = self.logic.test(spot, index, assignment)
+                        met = logic.test(spot, index, assignment)
                         yield f"{'met' if met else 'not met'}:{link_id}[{index}]"
 
     def _colours_seen(self, tried: Tried) -> Iterator[str]:
@@ -306,6 +315,12 @@ class Fixtures:
             if shows[index] & set(self.wanted) <= others:
                 picked.remove(index)
         return picked
+
+
+def _move(path: str, head: str, index: int) -> str:
+    """Move a path below the first repetition of a group to another."""
+    first = f"{head}[0]/"
+    return f"{head}[{index}]/{path[len(first) :]}" if path.startswith(first) else path
 
 
 def _write(number: Decimal | None) -> str:

@@ -37,6 +37,7 @@ class Reachability:
         self.shown: dict[str, Assignment] = {}
         self.never: set[str] = set()
         self._undecided: dict[Text, list[Item]] = {}
+        self._claimed: list[tuple[Item, Assignment]] = []
 
     def judge(self) -> Iterator[Finding]:
         """Yield what is never asked, always asked, never met, or undecided."""
@@ -46,6 +47,7 @@ class Reachability:
                 self.never.add(item.link_id)
             elif plan.conditional:
                 yield from self._judge(self.space.unfolded.by_link_id[item.link_id][0])
+        yield from self._judge_claimed()
         for reason, items in self._undecided.items():
             yield make_finding(
                 "undecided_reachability",
@@ -100,14 +102,29 @@ class Reachability:
         if not draft.decided:
             self._doubt(item, draft)
             return
-        nearest = self._nearest(spot)
-        tried = self.completing.evaluate(self.completing.complete(nearest))
-        if item.link_id in tried.evaluation.enabled:
-            self._undecided.setdefault(DISAGREEMENT, []).append(item)
-            return
         self.never.add(item.link_id)
-        below = tuple(each.link_id for each in _below(item))
-        yield make_finding("unreachable", (item.link_id, *below), item.location, counter_example=tried.response)
+        self._claimed.append((item, self._nearest(spot)))
+
+    def _judge_claimed(self) -> Iterator[Finding]:
+        """Have it confirmed that items are never asked, as many at a time as one response can show."""
+        groups: list[tuple[Assignment, list[Item]]] = []
+        for item, nearest in self._claimed:
+            for merged, items in groups:
+                if all(merged.get(path, choice) == choice for path, choice in nearest.items()):
+                    merged.update(nearest)
+                    items.append(item)
+                    break
+            else:
+                groups.append((dict(nearest), [item]))
+        for merged, items in groups:
+            tried = self.completing.evaluate(self.completing.complete(merged))
+            for item in items:
+                if item.link_id in tried.evaluation.enabled:
+                    self.never.discard(item.link_id)
+                    self._undecided.setdefault(DISAGREEMENT, []).append(item)
+                    continue
+                below = tuple(each.link_id for each in _below(item))
+                yield make_finding("unreachable", (item.link_id, *below), item.location, counter_example=tried.response)
 
     def _nearest(self, spot: Spot) -> Assignment:
         """Return answers that meet as many of the item's conditions as can be met, one after the other."""

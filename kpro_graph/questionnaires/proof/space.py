@@ -7,6 +7,7 @@ represented by one of them; where an expression looks at the answer, each stays 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import combinations
@@ -59,6 +60,13 @@ class Space:
             if plan.item.answerable:
                 self.domains[link_id] = domain_of(plan, constants.get(link_id, ()))
                 self._choose(plan.item, tests.get(link_id, []))
+
+    def widened(self, width: int) -> Space:
+        """Return the same space with at least so many repetitions of each group that may have them."""
+        wide = copy(self)
+        wide.unfolded = Unfolded(self.questionnaire, self.plan, width)
+        wide.formulas = Formulas(self.questionnaire, wide.unfolded, self.dependence, self.purse, choices=self.choices)
+        return wide
 
     # --- what answers are compared with
 

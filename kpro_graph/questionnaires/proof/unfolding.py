@@ -60,11 +60,13 @@ class Spot:
 class Unfolded:
     """The places of a questionnaire in its order, by path and by linkId.
 
-    ``folded`` are repeating items of which more repetitions would be needed than are unfolded.
+    ``folded`` are repeating items of which more repetitions would be needed than are unfolded. ``width`` is how many
+    repetitions a group that stands in no other repeating one has at least, where it may.
     """
 
     questionnaire: Questionnaire
     plan: Plan
+    width: int = 1
     spots: dict[str, Spot] = field(default_factory=dict)
     by_link_id: dict[str, list[Spot]] = field(default_factory=dict)
     folded: frozenset[str] = frozenset()
@@ -80,10 +82,14 @@ class Unfolded:
         item = plan.item
         path = prefix + plan.segment
         if item.repeats and plan.is_group:
-            for index in range(counts.get(item.link_id, 1)):
+            for index in range(max(counts.get(item.link_id, 1), self._width_of(item, above))):
                 self._put(plan, above, f"{path}[{index}]", counts)
         else:
             self._put(plan, above, path, counts)
+
+    def _width_of(self, item: Item, above: Spot | None) -> int:
+        within = any(spot.item.repeats for spot in above.line()) if above is not None else False
+        return 1 if within else min(self.width, item.max_occurs or self.width)
 
     def _put(self, plan: ItemPlan, above: Spot | None, path: str, counts: Mapping[str, int]) -> None:
         spot = Spot(path, plan, above)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Any
 
+import asyncpg
 import pytest
 
 from kpro_graph.demography import Demography
@@ -272,3 +273,26 @@ async def test_a_local_questionnaire_is_answered_along_its_paths_and_its_conditi
     assert response["colour"] == "RED"
     assert all(each["reason"] for each in response["interpretations"])
     assert "søvn" not in str(response)
+
+
+@pytest.mark.parametrize("table", ["event", "access_log", "score", "interpretation"])
+async def test_an_answer_is_stored_with_its_line_its_event_and_its_colours_or_not_at_all(api: Api, table: str) -> None:
+    work = await open_assignment(api)
+    await give_answers(api, work, weight=1)
+    owner = await asyncpg.connect(api.product.databases.need("owner"))
+    await owner.execute(f"REVOKE INSERT ON {table} FROM kpro_api")
+    try:
+        refused = await api.answer(
+            "submit-response",
+            "citizen",
+            assignment=work["assignment"]["id"],
+            questionnaire=work["questionnaire"]["id"],
+            key=f"without {table}",
+        )
+    finally:
+        await owner.execute(f"GRANT INSERT ON {table} TO kpro_api")
+        await owner.close()
+    assert refused["data"] is None
+    assert refused["errors"][0]["extensions"]["code"] == "INTERNAL"
+    # Nothing is stored half: the draft is as it was and can be submitted now.
+    assert (await submit(api, work, f"without {table}"))["repeated"] is False

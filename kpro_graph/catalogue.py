@@ -5,6 +5,7 @@ A version is read and proved when it comes in, lands as draft, is activated on p
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,12 +25,14 @@ from kpro_graph.questionnaires import (
     write_questionnaire,
     write_rule_set,
 )
+from kpro_graph.questionnaires.proof import Finding, Gravity, prove
 from kpro_graph.storage import tables
 from kpro_graph.storage.database import Change
 
 __all__ = [
     "Compiled",
     "MunicipalityUnknown",
+    "NotProved",
     "QuestionnaireStatus",
     "RulesMismatch",
     "VersionTaken",
@@ -79,6 +82,18 @@ class WrongState(Rejected):
     code = "WRONG_STATE"
     da = "Kun en kladde kan aktiveres."
     en = "Only a draft can be activated."
+
+
+class NotProved(Rejected):
+    """The proof before publishing found errors; each is listed with its place."""
+
+    code = "NOT_PROVED"
+    da = "Skemaet har fejl, der skal rettes, før det kan aktiveres."
+    en = "The questionnaire has faults that must be mended before it can be activated."
+
+    def __init__(self, problems: Sequence[Finding], *, path: str = "questionnaireId") -> None:
+        super().__init__(path=path)
+        self.problems = tuple(problems)
 
 
 async def install(change: Change, source: bytes, rules: bytes | None = None) -> tuple[tables.Questionnaire, bool]:
@@ -162,6 +177,7 @@ async def activate(change: Change, questionnaire_id: UUID | None) -> tables.Ques
         NotPermitted: the actor edits no questionnaires.
         ReferenceUnknown: no such questionnaire in the actor's library.
         WrongState: it is active or retired already.
+        NotProved: the proof found errors: items nobody can reach, colours with gaps, expressions that fail.
     """
     actor = change.actor
     require(actor, *EDITORS)
@@ -175,6 +191,10 @@ async def activate(change: Change, questionnaire_id: UUID | None) -> tables.Ques
         raise ReferenceUnknown(path="questionnaireId")
     if row.status != QuestionnaireStatus.DRAFT:
         raise WrongState(path="questionnaireId")
+    version = await compiled(change, row.municipality_id, row.id)
+    proof = await asyncio.to_thread(prove, version.questionnaire, version.rules)
+    if not proof.may_activate:
+        raise NotProved([finding for finding in proof.findings if finding.severity is Gravity.ERROR])
     row.status = QuestionnaireStatus.ACTIVE.value
     row.activated_at = datetime.now(UTC)
     await row.save(using_db=change.using, update_fields=["status", "activated_at"])

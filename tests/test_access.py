@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -192,8 +193,6 @@ async def test_a_subscription_ends_when_the_right_to_it_does(api: Api) -> None:
 
 
 async def test_drafts_of_the_catalogue_are_for_editors(api: Api) -> None:
-    import json
-
     form = {
         "resourceType": "Questionnaire", "url": "https://example.org/Questionnaire/draft", "version": "1", "name": "D",
         "title": "Kladde", "status": "draft", "item": [{"linkId": "1", "type": "string", "text": "?"}],
@@ -213,3 +212,30 @@ async def test_drafts_of_the_catalogue_are_for_editors(api: Api) -> None:
     again = await api.run("activate-questionnaire", "questionnaire-editor", questionnaire=draft)
     assert again["activateQuestionnaire"]["code"] == "WRONG_STATE"
     assert (await api.run(look, "citizen", id=draft))["questionnaire"] == {"title": "Kladde", "status": "ACTIVE"}
+
+
+async def test_a_questionnaire_with_a_fault_does_not_come_into_use(api: Api) -> None:
+    form = {
+        "resourceType": "Questionnaire", "url": "https://example.org/Questionnaire/faulty", "version": "1", "name": "F",
+        "title": "Fejl", "status": "draft",
+        "item": [
+            {"linkId": "1", "type": "integer", "text": "Hvor mange?"},
+            {
+                "linkId": "2", "type": "string", "text": "Hvorfor?", "enableBehavior": "all",
+                "enableWhen": [
+                    {"question": "1", "operator": ">", "answerInteger": 5},
+                    {"question": "1", "operator": "<", "answerInteger": 3},
+                ],
+            },
+        ],
+    }  # fmt: skip
+    made = await api.run("import-questionnaire", "questionnaire-editor", fhir=json.dumps(form))
+    draft = made["importQuestionnaire"]["questionnaire"]["id"]
+    refused = (await api.run("activate-questionnaire", "questionnaire-editor", questionnaire=draft))[
+        "activateQuestionnaire"
+    ]
+    assert (refused["__typename"], refused["code"]) == ("QuestionnaireRejected", "NOT_PROVED")
+    assert ("unreachable", "2") in {(each["code"], each["linkId"]) for each in refused["problems"]}
+    assert all(each["location"] and each["message"] and each["messageEn"] for each in refused["problems"])
+    look = "query ($id: ID!) { questionnaire(id: $id) { status } }"
+    assert (await api.run(look, "questionnaire-editor", id=draft))["questionnaire"]["status"] == "DRAFT"

@@ -131,9 +131,9 @@ class AlreadySubmitted(Failure):
     )
 
 
-@strawberry.type(description="The document is no valid questionnaire or rule set.")
+@strawberry.type(description="The document is no valid questionnaire or rule set, or must not be used as it is.")
 class QuestionnaireRejected(Failure):
-    """QUESTIONNAIRE_INVALID or RULE_SET_INVALID."""
+    """QUESTIONNAIRE_INVALID, RULE_SET_INVALID or NOT_PROVED."""
 
     problems: list[Problem] = strawberry.field(description="Every problem, with its place in the document.")
 
@@ -167,7 +167,7 @@ def problem(found: Any) -> Problem:
     return Problem(
         code=found.code,
         severity=str(getattr(found, "severity", "error")),
-        link_id=getattr(found, "link_id", ""),
+        link_id=getattr(found, "link_id", "") or next(iter(getattr(found, "link_ids", ())), ""),
         path=getattr(found, "path", ""),
         location=getattr(found, "location", ""),
         message=found.da,
@@ -181,7 +181,7 @@ def failure(error: Rejected) -> Failure:
     match error:
         case responses.AnswersRejected():
             return AnswersRejected(**words, problems=[problem(each) for each in error.problems])
-        case QuestionnaireInvalid() | RuleSetInvalid():
+        case QuestionnaireInvalid() | RuleSetInvalid() | catalogue.NotProved():
             return QuestionnaireRejected(**words, problems=[problem(each) for each in error.problems])
         case responses.AlreadySubmitted():
             return AlreadySubmitted(**words, municipality_id=error.municipality_id, key=error.response_id)

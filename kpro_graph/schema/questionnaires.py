@@ -252,7 +252,8 @@ class QuestionnaireMutations:
         return QuestionnaireImported(municipality_id=row.municipality_id, key=row.id, created=created)
 
     @strawberry.mutation(
-        description="Bring a draft of the municipality's library into use. "
+        description="Bring a draft of the municipality's library into use, once the proof before publishing finds no "
+        "fault in it. "
         "Roles: Spørgeskema editor, Pakke- og forløbsbygger."
     )
     @rejecting
@@ -261,7 +262,7 @@ class QuestionnaireMutations:
         info: strawberry.Info,
         input: Annotated[ActivateQuestionnaireInput, strawberry.argument(description="Which draft.")],
     ) -> Annotated[
-        QuestionnaireActivated | UnknownReference | NotActive,
+        QuestionnaireActivated | UnknownReference | NotActive | QuestionnaireRejected,
         strawberry.union("ActivateQuestionnaireResult", description="The version, or why it is not in use."),
     ]:
         """Activate a questionnaire."""

@@ -11,7 +11,13 @@ from kpro_graph.questionnaires.differences.expressions import Scopes
 from kpro_graph.questionnaires.differences.limits import compare_limits
 from kpro_graph.questionnaires.differences.matching import Matching
 from kpro_graph.questionnaires.differences.options import Choices, compare_options
-from kpro_graph.questionnaires.differences.rest import further_of, markup_of, modifiers_of, pictures_of, unread_item
+from kpro_graph.questionnaires.differences.remainder import (
+    further_of,
+    markup_of,
+    modifiers_of,
+    pictures_of,
+    unread_item,
+)
 from kpro_graph.questionnaires.differences.wording import compare_words
 from kpro_graph.questionnaires.model import Constraint, Item, ItemType, Questionnaire, SourceExpression, Value
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from kpro_graph.questionnaires.differences.changes import Changes
 from kpro_graph.questionnaires.differences.matching import plain
-from kpro_graph.questionnaires.differences.rest import PICTURES, pictures_of
+from kpro_graph.questionnaires.differences.remainder import PICTURES, pictures_of
 from kpro_graph.questionnaires.differences.wording import compare_words
 from kpro_graph.questionnaires.model import Item, Questionnaire, Value
 from kpro_graph.questionnaires.valuesets import WEIGHTS

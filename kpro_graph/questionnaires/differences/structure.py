@@ -7,7 +7,7 @@ from typing import Any
 
 from kpro_graph.questionnaires.differences.changes import Changes
 from kpro_graph.questionnaires.differences.items import Sides, compare_constraints, compare_variables
-from kpro_graph.questionnaires.differences.rest import PICTURES, references_in, unread_item
+from kpro_graph.questionnaires.differences.remainder import PICTURES, references_in, unread_item
 from kpro_graph.questionnaires.document import mappings_of, text_of
 from kpro_graph.questionnaires.extensions import CORE, FUT, SDC
 from kpro_graph.questionnaires.model import Item, ItemType, Questionnaire

@@ -7,22 +7,24 @@ no valid response contains is cut down to the answers that matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from typing import TypeAlias
 
 from kpro_graph.questionnaires.evaluation import evaluate
 from kpro_graph.questionnaires.model import Constraint, Questionnaire
+from kpro_graph.questionnaires.problems import Severity
 from kpro_graph.questionnaires.proof.budget import Spent
 from kpro_graph.questionnaires.proof.completing import Completing
-from kpro_graph.questionnaires.proof.dependence import is_computed, is_overridable
 from kpro_graph.questionnaires.proof.excerpts import excerpt
-from kpro_graph.questionnaires.proof.faults import may_be_answered
 from kpro_graph.questionnaires.proof.findings import Finding, make_finding
-from kpro_graph.questionnaires.proof.reads import CLOCK, Reads
-from kpro_graph.questionnaires.proof.search import Goal, Logic, Truth
-from kpro_graph.questionnaires.proof.space import Space, needs_answer
-from kpro_graph.questionnaires.proof.unfolding import Assignment, Choice, Spot, write_response
+from kpro_graph.questionnaires.proof.reads import Reads
+from kpro_graph.questionnaires.proof.search import DISAGREEMENT, Logic, join_reasons
+from kpro_graph.questionnaires.proof.space import Space
+from kpro_graph.questionnaires.proof.traps import Trap, find_traps
+from kpro_graph.questionnaires.proof.unfolding import Assignment, Choice, Spot, below, write_response
+from kpro_graph.questionnaires.values import matches
 from kpro_graph.questionnaires.words import Text
 
 __all__ = ["DeadEnds"]
@@ -40,23 +42,38 @@ _ENDLESS = Text(
     "reglerne ser svar, der har uendelig mange værdier", "the rules see answers that have endlessly many values"
 )
 _OUTSIDE = Text("reglerne afhænger af noget, der kommer udefra", "the rules depend on something from outside")
-_DISAGREES = Text("en evaluering bekræfter det ikke", "an evaluation does not confirm it")
+_Answers: TypeAlias = frozenset[tuple[str, Choice]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One thing that can end the way: a constraint, a calculated bound, or a trap; with what it sees."""
+
+    at: str | None
+    reads: Reads
+    constraint: Constraint | None = None
+    trap: Trap | None = None
 
 
 @dataclass
 class _Cluster:
     """Rules that share something they see: the items they stand at, what they read, and all that matters to those."""
 
-    rules: list[tuple[str | None, Constraint | None, Reads]] = field(default_factory=list)
+    rules: list[_Rule] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One set of answers to everything the rules see."""
+    """One set of answers to everything the rules see. ``closed`` are the places that are not asked then."""
 
-    given: frozenset[tuple[str, Choice]]
+    given: _Answers
     valid: bool
+    closed: frozenset[str]
+
+    def continues(self, answers: _Answers) -> bool:
+        """Tell whether one who gave these answers can get here by answering more; what is not asked any more falls."""
+        return all(each in self.given or each[0] in self.closed for each in answers)
 
 
 class DeadEnds:
@@ -70,68 +87,33 @@ class DeadEnds:
     def judge(self) -> Iterator[Finding]:
         """Yield every dead end that was found, and where it could not be decided."""
         for cluster in self._clusters():
-            yield from self._judge_cluster(cluster)
-        for spots in self.space.unfolded.by_link_id.values():
-            spot = spots[0]
-            item = spot.item
-            if needs_answer(item) and not self.space.choices[item.link_id][0] and not self._is_computed(spot):
-                yield from self._judge_trap(spot, self._answerable(spot))
-            elif not item.answerable and item.required:
-                yield from self._judge_trap(spot, self._empty(spot))
-
-    def _is_computed(self, spot: Spot) -> bool:
-        return is_computed(spot.item) and not is_overridable(spot.item)
+            (first, *others) = cluster.rules
+            if first.trap is not None and not others:
+                yield from self._judge_trap(first.trap)
+            else:
+                yield from self._judge_cluster(cluster)
 
     # --- what cannot be answered
 
-    def _answerable(self, spot: Spot) -> Goal:
-        return lambda a: self.logic.answerable(spot, a)
-
-    def _empty(self, group: Spot) -> Goal:
-        """The group is asked, and nothing in it can be answered."""
-        inside = [
-            spot
-            for spot in self.space.unfolded.spots.values()
-            if group in spot.line()[:-1] and spot.item.answerable and may_be_answered(self.space, spot.link_id)
-        ]
-
-        def goal(a: Assignment) -> Truth:
-            truth = self.logic.asked(group, a)
-            for spot in inside:
-                if truth is False:
-                    return False
-                each = self.logic.answerable(spot, a)
-                if each is True:
-                    return False
-                if each is None:
-                    truth = None
-            return truth
-
-        return goal
-
-    def _judge_trap(self, spot: Spot, goal: Goal) -> Iterator[Finding]:
-        item = spot.item
-        search = self.logic.find(goal)
+    def _judge_trap(self, trap: Trap) -> Iterator[Finding]:
+        item = trap.spot.item
+        search = trap.spring(self.space, self.logic)
         if search.found is None:
+            if not search.decided:
+                yield self._undecided((item.link_id,), item.location, join_reasons(search.reasons))
             return
-        if not may_be_answered(self.space, item.link_id):
-            yield from self._tell(item.link_id, search.found)
-        elif item.answerable:
+        if not trap.certain:
             yield self._undecided((item.link_id,), item.location, _NO_SPECIMEN)
-        else:
-            yield from self._tell(item.link_id, search.found)
-
-    def _tell(self, link_id: str, decided: Assignment) -> Iterator[Finding]:
-        item = self.space.plan.items[link_id].item
-        given = {path: choice for path, choice in decided.items() if choice}
-        tried = self.completing.evaluate(self.completing.complete(decided))
-        told = any(each.link_id == link_id and each.severity == "error" for each in tried.evaluation.problems)
+            return
+        given = {path: choice for path, choice in search.found.items() if choice}
+        tried = self.completing.evaluate(self.completing.complete(search.found))
+        told = any(each.link_id == item.link_id and each.severity == "error" for each in tried.evaluation.problems)
         if tried.evaluation.valid or not told:
-            yield self._undecided((link_id,), item.location, _DISAGREES)
+            yield self._undecided((item.link_id,), item.location, DISAGREEMENT)
             return
         others = tuple(dict.fromkeys(self.space.unfolded.spots[path].link_id for path in given))
         code = "dead_end" if given else "never_valid"
-        yield make_finding(code, (link_id, *others), item.location, counter_example=tried.response)
+        yield make_finding(code, (item.link_id, *others), item.location, counter_example=tried.response)
 
     def _undecided(self, link_ids: tuple[str, ...], location: str, reason: Text, key: str = "") -> Finding:
         return make_finding("undecided_dead_end", link_ids, location, key=key, reason=reason.en, reason_da=reason.da)
@@ -141,34 +123,50 @@ class DeadEnds:
     def _clusters(self) -> list[_Cluster]:
         clusters: list[_Cluster] = []
         for rule in self._rules():
-            at, _, reads = rule
-            seen = set(self.space.dependence.cone([*reads.link_ids, *([at] if at else [])]))
-            merged = _Cluster([rule], seen)
-            for other in [each for each in clusters if not each.seen.isdisjoint(seen)]:
+            at = [] if rule.at is None else [rule.at]
+            if rule.trap is not None:
+                at += [spot.link_id for spot in self.space.unfolded.spots.values() if rule.trap.spot in spot.line()]
+            merged = _Cluster([rule], self._seen([*rule.reads.link_ids, *at]))
+            for other in [each for each in clusters if not each.seen.isdisjoint(merged.seen)]:
                 clusters.remove(other)
                 merged.rules = [*other.rules, *merged.rules]
                 merged.seen |= other.seen
             clusters.append(merged)
         return clusters
 
-    def _rules(self) -> Iterator[tuple[str | None, Constraint | None, Reads]]:
+    def _seen(self, link_ids: Sequence[str]) -> set[str]:
+        """Return all that matters to these items: what they depend on, and required groups above them."""
+        seen: set[str] = set()
+        waiting = set(link_ids)
+        while waiting:
+            seen |= self.space.dependence.cone(waiting)
+            waiting = set()
+            for link_id in seen:
+                for step in self.space.plan.items[link_id].chain[:-1]:
+                    if step.item.required and not step.item.answerable:
+                        waiting |= {step.item.link_id, *(each.link_id for each in below(step.item))} - seen
+        return seen
+
+    def _rules(self) -> Iterator[_Rule]:
         questionnaire, reads = self.space.questionnaire, self.space.dependence.reads
         for constraint in questionnaire.constraints:
             if constraint.severity == "error":
-                yield None, constraint, reads(constraint.expression, None)
+                yield _Rule(None, reads(constraint.expression, None), constraint)
         for item in questionnaire.walk():
             for constraint in item.constraints:
                 if constraint.severity == "error":
-                    yield item.link_id, constraint, reads(constraint.expression, item.link_id)
+                    yield _Rule(item.link_id, reads(constraint.expression, item.link_id), constraint)
             for bound in (item.min_value, item.max_value, item.min_quantity, item.max_quantity):
                 if bound is not None and bound.expression is not None:
-                    yield item.link_id, None, reads(bound.expression, item.link_id)
+                    yield _Rule(item.link_id, reads(bound.expression, item.link_id))
+        for trap in find_traps(self.space, self.logic):
+            yield _Rule(trap.spot.link_id, Reads(), trap=trap)
 
     def _judge_cluster(self, cluster: _Cluster) -> Iterator[Finding]:
         spots = self._open_spots(cluster)
-        place = next((at for at, _, _ in cluster.rules if at), None)
+        place = next((rule.at for rule in cluster.rules if rule.at), None)
         location = self.space.plan.items[place].item.location if place else "Questionnaire"
-        key = next((each.key for _, each, _ in cluster.rules if each is not None), "")
+        key = next((rule.constraint.key for rule in cluster.rules if rule.constraint is not None), "")
         link_ids = tuple(dict.fromkeys(spot.link_id for spot in spots))
         doubt = self._doubt(cluster, spots)
         try:
@@ -176,10 +174,13 @@ class DeadEnds:
                 rows = self._rows(cluster, spots) if doubt is not _TOO_MANY else []
         except Spent:
             doubt, rows = _TOO_MANY, []
-        valid = [row.given for row in rows if row.valid]
+        valid = [row for row in rows if row.valid]
         if valid:
-            self._prefer(valid)
+            self._prefer(valid[0])
         if doubt is not None:
+            for rule in cluster.rules:
+                if rule.trap is not None and rule.trap.certain:
+                    yield from self._judge_trap(rule.trap)
             if not all(row.valid for row in rows) or not rows:
                 yield self._undecided(link_ids, location, doubt, key)
             return
@@ -199,44 +200,56 @@ class DeadEnds:
             if spot.item.answerable and len(self.space.choices[link_id]) > 1
         ]
 
+    def _choices(self, cluster: _Cluster, spot: Spot) -> Sequence[Choice]:
+        """Return the choices that the rules of a cluster can tell apart."""
+        choices = self.space.choices[spot.link_id]
+        if spot.link_id in self.space.read:
+            return choices
+        tests = [each for owner, _, each in self.space.unfolded.tests(spot.link_id) if owner in cluster.seen]
+        seen: dict[tuple[bool, ...], Choice] = {}
+        for choice in choices[:-1]:
+            seen.setdefault(tuple(matches(list(choice), each.operator, each.answer) for each in tests), choice)
+        return [*seen.values(), ()]
+
     def _doubt(self, cluster: _Cluster, spots: Sequence[Spot]) -> Text | None:
         """Return why not everything that could be answered is tried, or None where it is."""
         count = 1
         for spot in spots:
-            count *= len(self.space.choices[spot.link_id])
+            count *= len(self._choices(cluster, spot))
         if count > min(_MOST_ROWS, self.space.purse.budget.each):
             return _TOO_MANY
-        if any(reads.outside - {CLOCK} for _, _, reads in cluster.rules):
+        if any(rule.reads.outside for rule in cluster.rules):
             return _OUTSIDE
-        compared = all(
-            constraint is not None
-            and self.space.formulas.only_compares(
-                constraint.expression, self.space.plan.items[at] if at is not None else None, reads.declared
-            )
-            for at, constraint, reads in cluster.rules
-        )
+        if any(rule.trap is not None and not rule.trap.certain for rule in cluster.rules):
+            return _NO_SPECIMEN
+        compared = all(self._compares(rule) for rule in cluster.rules)
         if any(not self.space.is_covered(spot.link_id, compared_only=compared) for spot in spots):
             return _ENDLESS
-        if any(reads.outside for _, _, reads in cluster.rules):
-            return _OUTSIDE
         return None
+
+    def _compares(self, rule: _Rule) -> bool:
+        if rule.constraint is None:
+            return rule.trap is not None
+        plan = self.space.plan.items[rule.at] if rule.at is not None else None
+        return self.space.formulas.only_compares(rule.constraint.expression, plan, rule.reads.declared)
 
     def _rows(self, cluster: _Cluster, spots: Sequence[Spot]) -> list[_Row]:
         """Evaluate every set of answers in which each answer is to a question that is asked."""
         rows = []
         cut = self._excerpt(cluster)
-        for choices in product(*(self.space.choices[spot.link_id] for spot in spots)):
+        for choices in product(*(self._choices(cluster, spot) for spot in spots)):
             given = {spot.path: choice for spot, choice in zip(spots, choices, strict=True) if choice}
             with self.logic.settled():
-                offered = all(self.logic.answerable(spot, given) for spot in spots if spot.path in given)
-            if not offered:
+                closed = frozenset(spot.path for spot in spots if not self.logic.answerable(spot, given))
+            if not closed.isdisjoint(given):
                 continue
             self.space.purse.draw()
-            rows.append(_Row(frozenset(given.items()), evaluate(cut, write_response(cut, given)).valid))
+            valid = evaluate(cut, write_response(cut, given)).valid
+            rows.append(_Row(frozenset(given.items()), valid, closed))
         return rows
 
     def _excerpt(self, cluster: _Cluster) -> Questionnaire:
-        constraints = [each for _, each, _ in cluster.rules if each is not None]
+        constraints = [rule.constraint for rule in cluster.rules if rule.constraint is not None]
         return excerpt(
             self.space.questionnaire,
             cluster.seen,
@@ -245,58 +258,48 @@ class DeadEnds:
             constraints=constraints,
         )
 
-    def _prefer(self, valid: Iterable[frozenset[tuple[str, Choice]]]) -> None:
+    def _prefer(self, valid: _Row) -> None:
         """Let responses that are completed later keep these rules."""
-        for path, choice in sorted(next(iter(valid)), key=lambda pair: pair[0]):
+        for path, choice in sorted(valid.given, key=lambda pair: pair[0]):
             self.completing.preferred.setdefault(path, choice)
 
     def _judge_rows(
-        self,
-        cluster: _Cluster,
-        rows: Sequence[_Row],
-        valid: Sequence[frozenset[tuple[str, Choice]]],
-        location: str,
-        key: str,
+        self, cluster: _Cluster, rows: Sequence[_Row], valid: Sequence[_Row], location: str, key: str
     ) -> Iterator[Finding]:
-        told: set[frozenset[tuple[str, Choice]]] = set()
+        told: set[_Answers] = set()
         for row in rows:
-            if row.valid or any(row.given <= each for each in valid) or any(each <= row.given for each in told):
+            if row.valid or any(each <= row.given for each in told) or _is_open(row.given, valid):
                 continue
-            core = self._cut_down(row.given, valid)
-            if core in told or len(told) == _MOST_TOLD:
-                continue
-            told.add(core)
-            yield from self._judge_core(cluster, dict(sorted(core)), location, key)
-
-    def _cut_down(
-        self, given: frozenset[tuple[str, Choice]], valid: Sequence[frozenset[tuple[str, Choice]]]
-    ) -> frozenset[tuple[str, Choice]]:
-        """Leave out answers as long as no valid response contains the rest."""
-        core = given
-        for each in sorted(given, key=lambda pair: pair[0]):
-            smaller = core - {each}
-            if not any(smaller <= row for row in valid):
-                core = smaller
-        return core
+            core = row.given
+            for each in sorted(row.given, key=lambda pair: pair[0]):
+                if not _is_open(core - {each}, valid):
+                    core -= {each}
+            if len(told) < _MOST_TOLD:
+                told.add(core)
+                yield from self._judge_core(cluster, dict(sorted(core)), location, key)
 
     def _judge_core(self, cluster: _Cluster, core: Assignment, location: str, key: str) -> Iterator[Finding]:
         link_ids = tuple(dict.fromkeys(self.space.unfolded.spots[path].link_id for path in core))
-        rules = [(each, reads) for _, each, reads in cluster.rules]
-        with self.logic.settled():
-            if any(self._is_told(core, reads) for _, reads in rules):
-                return
+        rules = [rule for rule in cluster.rules if rule.trap is None]
+        if any(self._answerable(rule.reads) <= set(link_ids) for rule in rules) and self._is_told(cluster, core):
+            return
         tried = self.completing.evaluate(self.completing.complete(core))
         if tried.evaluation.valid:
-            yield self._undecided(link_ids, location, _DISAGREES, key)
+            yield self._undecided(link_ids, location, DISAGREEMENT, key)
             return
-        by_rule = len(link_ids) > 1 and any(reads.link_ids >= set(link_ids) for _, reads in rules)
+        by_rule = len(link_ids) > 1 and any(rule.reads.link_ids >= set(link_ids) for rule in rules)
         code = "rule_excludes_answers" if by_rule else "dead_end"
         yield make_finding(code, link_ids, location, key=key, counter_example=tried.response)
 
-    def _is_told(self, core: Assignment, reads: Reads) -> bool:
+    def _answerable(self, reads: Reads) -> set[str]:
+        return {each for each in reads.link_ids if self.space.plan.items[each].item.answerable}
+
+    def _is_told(self, cluster: _Cluster, core: Assignment) -> bool:
         """A rule that sees nothing but these answers speaks as soon as they are given: that is no dead end."""
-        for link_id in reads.link_ids:
-            for spot in self.space.unfolded.by_link_id[link_id]:
-                if spot.item.answerable and spot.path not in core and self.logic.answerable(spot, core):
-                    return False
-        return {self.space.unfolded.spots[path].link_id for path in core} <= reads.link_ids
+        cut = self._excerpt(cluster)
+        draft = evaluate(cut, write_response(cut, core), draft=True)
+        return any(problem.severity is Severity.ERROR for problem in draft.problems)
+
+
+def _is_open(answers: _Answers, valid: Sequence[_Row]) -> bool:
+    return any(row.continues(answers) for row in valid)

@@ -135,8 +135,7 @@ def _concepts(plan: ItemPlan, same_kind: list[Value]) -> tuple[list[Value], bool
     """Return codes of the item's value set: all of a small one, else those compared with and some others."""
     value_set = plan.value_set
     if value_set is None:
-        if not plan.item.value_set:
-            return [], True, True
+        # Without a value set at hand any code is taken, for all that is known of it here.
         stranger = Value("Coding", {"system": "urn:proof:any", "code": "any", "display": "any"})
         return [*same_kind, stranger], False, True
     concepts = [

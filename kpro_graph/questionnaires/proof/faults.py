@@ -37,7 +37,7 @@ def judge_items(space: Space) -> Iterator[Finding]:
             yield from _judge_value_sources(space, plan)
             yield from _judge_options(plan, missing)
         yield from _judge_bounds(plan)
-        if not may_be_answered(space, item.link_id) and not _is_plain_choice(plan):
+        if not may_be_answered(space, item.link_id):
             yield make_finding("unanswerable", (item.link_id,), item.location)
     for items in missing.values():
         yield make_finding("value_set_missing", tuple(each.link_id for each in items), items[0].location)
@@ -127,10 +127,6 @@ def _judge_value_sources(space: Space, plan: ItemPlan) -> Iterator[Finding]:
         yield make_finding("read_only_required", (item.link_id,), item.location)
     elif hidden and (item.link_id in space.read or space.unfolded.tests(item.link_id)):
         yield make_finding("hidden_without_value", (item.link_id,), item.location)
-
-
-def _is_plain_choice(plan: ItemPlan) -> bool:
-    return plan.item.type in _CHOICES and not plan.item.options and not _codes(plan)
 
 
 def _codes(plan: ItemPlan) -> bool:

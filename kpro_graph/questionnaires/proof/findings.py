@@ -251,10 +251,11 @@ _OWN: dict[str, Described] = {
         "The part that reads it is always empty.",
     ),
     "expression_fails": Described(
-        _E,
+        _W,
         "Udtrykket kan ikke beregnes for denne besvarelse: {reason}",
         "The expression cannot be evaluated on this response: {reason}",
-        "Found by evaluating; the counter-example makes it fail.",
+        "Found by evaluating; the counter-example makes it fail. An error where it failed on every response that was"
+        " tried, information where a rule gives nothing while answers are missing.",
     ),
     # Words.
     "translation_missing": Described(

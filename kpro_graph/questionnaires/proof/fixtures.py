@@ -8,7 +8,7 @@ same fixtures.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -31,9 +31,6 @@ _WIDTH = 8
 
 _MOST_CODES = 20
 """The codes of a value set are shown one by one where there are no more than this."""
-
-_MOST_ALONE = 200
-"""So many things that did not go together with others are tried by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,10 @@ class Fixture:
 
 
 class Fixtures:
-    """Finds the fixtures of one questionnaire. ``shown`` are answers known to show something."""
+    """Finds the fixtures of one questionnaire.
+
+    ``shown`` are answers known to show something, ``drafts`` what of that no complete response shows.
+    """
 
     def __init__(
         self,
@@ -85,11 +85,13 @@ class Fixtures:
         completing: Completing,
         rules: RuleSet | None,
         shown: Mapping[str, Assignment],
+        drafts: Collection[str] = (),
     ) -> None:
         self.space = space
         self.logic = logic
         self.completing = completing.widened(_WIDTH)
         self.rules = rules
+        self.drafts = drafts
         self.wanted: dict[str, Assignment] = {}
         for spots in space.unfolded.by_link_id.values():
             self._want(spots[0], shown)
@@ -186,41 +188,49 @@ class Fixtures:
 
     def choose(self) -> tuple[Fixture, ...]:
         """Return the fixtures, the one that shows the most first."""
-        candidates = [self._try({})]
-        shows = [self._shows(candidates[0])]
-        left = dict.fromkeys(sorted(self.wanted, key=lambda name: -len(self.wanted[name])))
-        alone: list[str] = []
-        self._strike(left, candidates[0], shows[0])
-        while left and not self.space.purse.is_empty:
-            together, merged = self._gather(left)
-            tried = self._try(merged)
-            candidates.append(tried)
-            shows.append(self._shows(tried))
-            if not self._strike(left, tried, shows[-1]):
-                # They do not go together, or this one does not go at all.
-                alone.append(together[0])
-                del left[together[0]]
-        for name in alone[:_MOST_ALONE]:
-            if self.space.purse.is_empty:
-                break
-            candidates.append(self._try(self.wanted[name]))
-            shows.append(self._shows(candidates[-1]))
-        picked = self._cover(candidates, shows)
+        order = sorted(self.wanted, key=lambda name: -len(self.wanted[name]))
+        tried = [self._try({})]
+        left = dict.fromkeys(name for name in order if name not in self.drafts)
+        self._strike(left, tried[0], complete=True)
+        rest = self._gather_all(left, tried, complete=True)
+        rest += [name for name in order if name in self.drafts]
+        self._gather_all(dict.fromkeys(rest), tried, complete=False)
+        shows = [self._shows(each) for each in tried]
+        picked = self._cover(tried, shows)
         seen: set[str] = set()
         fixtures = []
         for number, index in enumerate(picked, start=1):
             new = [name for name in self.wanted if name in shows[index] and name not in seen]
             seen.update(new)
-            fixtures.append(_write_fixture(f"fixture-{number:02}", tuple(new), candidates[index]))
+            fixtures.append(_write_fixture(f"fixture-{number:02}", tuple(new), tried[index]))
         self.missed = tuple(name for name in self.wanted if name not in seen)
         return tuple(fixtures)
+
+    def _gather_all(self, left: dict[str, None], tried: list[Tried], *, complete: bool) -> list[str]:
+        """Try responses until nothing is left to show; return what did not show, in complete ones or at all."""
+        missed: list[str] = []
+        while left and not self.space.purse.is_empty:
+            together, merged = self._gather(left)
+            tried.append(self._try(merged))
+            struck = self._strike(left, tried[-1], complete=complete)
+            if not struck and len(together) > 1:
+                # They do not go together after all; the first goes by itself.
+                tried.append(self._try(self.wanted[together[0]]))
+                struck = self._strike(left, tried[-1], complete=complete)
+            if not struck:
+                missed.append(together[0])
+                del left[together[0]]
+        return [*missed, *left]
 
     def _try(self, decided: Assignment) -> Tried:
         return self.completing.evaluate(self.completing.complete(decided))
 
-    def _strike(self, left: dict[str, None], tried: Tried, shows: set[str]) -> bool:
-        """Strike out what a valid response shows; return whether there was any."""
-        struck = [name for name in left if name in shows] if tried.evaluation.valid else []
+    def _strike(self, left: dict[str, None], tried: Tried, *, complete: bool) -> bool:
+        """Strike out what a response shows, a valid one where it has to be; return whether there was any."""
+        if complete and not tried.evaluation.valid:
+            return False
+        shows = self._shows(tried)
+        struck = [each for each in left if each in shows]
         for name in struck:
             del left[name]
         return bool(struck)

@@ -20,9 +20,9 @@ from kpro_graph.questionnaires.proof.findings import Finding, Gravity, make_find
 from kpro_graph.questionnaires.proof.fixtures import Fixture, Fixtures
 from kpro_graph.questionnaires.proof.item_colours import ItemColours
 from kpro_graph.questionnaires.proof.ranges import Ranges, Reach
-from kpro_graph.questionnaires.proof.reachability import DISAGREEMENT, Reachability
+from kpro_graph.questionnaires.proof.reachability import Reachability
 from kpro_graph.questionnaires.proof.score_colours import ScoreColours, score_of
-from kpro_graph.questionnaires.proof.search import Logic, join_reasons
+from kpro_graph.questionnaires.proof.search import DISAGREEMENT, Logic, join_reasons
 from kpro_graph.questionnaires.proof.space import Space
 from kpro_graph.questionnaires.proof.unfolding import Assignment
 from kpro_graph.questionnaires.rules import RuleSet, Status
@@ -32,6 +32,15 @@ __all__ = ["Proof", "ScoreRange", "prove"]
 
 _GRAVITIES = (Gravity.ERROR, Gravity.UNDECIDED, Gravity.WARNING, Gravity.INFORMATION)
 _MOST_NAMED = 5
+_HOPELESS = frozenset(
+    {
+        "regex_invalid",
+        "expression_invalid",
+        "expression_not_evaluated",
+        "expression_name_unknown",
+        "expression_variable_unknown",
+    }
+)
 _SWEEPING = Text("udtrykket læser punkter uden at nævne dem", "the expression reads items without naming them")
 
 
@@ -146,7 +155,7 @@ class _Proving:
         reachability = Reachability(self.space, self.logic, self.completing)
         self.add(reachability.judge())
         shown = dict(reachability.shown) | self.judge_scores_and_colours()
-        fixtures = Fixtures(self.space, self.logic, self.completing, self.rules, shown)
+        fixtures = Fixtures(self.space, self.logic, self.completing, self.rules, shown, reachability.drafts)
         chosen = fixtures.choose()
         self.add(self.judge_missed(fixtures.missed))
         self.add(self.judge_rings())
@@ -329,21 +338,21 @@ class _Proving:
 
     def judge_tried(self) -> Iterator[Finding]:
         """Yield the expressions that failed on any of the responses that were tried."""
-        told: set[tuple[str, str]] = set()
+        failed: dict[tuple[str, str], list[tuple[Problem, Tried]]] = {}
         for tried in self.completing.tried:
             for problem in tried.evaluation.problems:
-                if problem.code != "expression_error" or (problem.link_id, problem.en) in told:
-                    continue
-                told.add((problem.link_id, problem.en))
-                if not self.is_known(problem):
-                    yield self.tell_failure(problem, tried)
+                if problem.code == "expression_error":
+                    failed.setdefault((problem.link_id, problem.en), []).append((problem, tried))
+        for each in failed.values():
+            problem, tried = each[0]
+            if not self.is_known(problem):
+                yield self.tell_failure(problem, tried, always=len(each) >= len(self.completing.tried))
 
     def is_known(self, problem: Problem) -> bool:
-        """Whether the fault was told already: a pattern or an expression that cannot be compiled."""
-        codes = {"regex_invalid", "expression_invalid", "expression_not_evaluated", "expression_name_unknown"}
-        return any(each.code in codes and problem.link_id in each.link_ids for each in self.findings)
+        """Whether the fault was told already: a pattern or an expression that cannot work at all."""
+        return any(each.code in _HOPELESS and problem.link_id in each.link_ids for each in self.findings)
 
-    def tell_failure(self, problem: Problem, tried: Tried) -> Finding:
+    def tell_failure(self, problem: Problem, tried: Tried, *, always: bool) -> Finding:
         items = self.space.plan.items
         location = items[problem.link_id].item.location if problem.link_id in items else "Questionnaire"
         # A rule that gives nothing while its answers are missing is not broken by that.
@@ -352,7 +361,7 @@ class _Proving:
             "expression_fails",
             (problem.link_id,) if problem.link_id else (),
             location,
-            severity=Gravity.INFORMATION if silent else Gravity.ERROR,
+            severity=Gravity.INFORMATION if silent else Gravity.ERROR if always else Gravity.WARNING,
             key=problem.key,
             counter_example=tried.response,
             reason=problem.en,

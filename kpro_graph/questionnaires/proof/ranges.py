@@ -30,14 +30,14 @@ from kpro_graph.questionnaires.rules import AnswerScore, InstrumentScore, Missin
 from kpro_graph.questionnaires.values import matches
 from kpro_graph.questionnaires.words import Text
 
-__all__ = ["ENDLESS", "REPEATED", "Ranges", "Reach"]
+__all__ = ["Ranges", "Reach"]
 
 _MOST_STATES = 60_000
 _MOST_COMPUTED = 2_000
 
 _SPENT = Text("der er flere svarsæt, end der kunne prøves", "there are more sets of answers than could be tried")
-ENDLESS = Text("et svar har uendelig mange værdier", "an answer has endlessly many values")
-REPEATED = Text("et spørgsmål kan gentages", "a question may be repeated")
+_ENDLESS = Text("et svar har uendelig mange værdier", "an answer has endlessly many values")
+_REPEATED = Text("en gruppe kan gentages", "a group may be repeated")
 _TANGLED = Text("skalaerne deler spørgsmål", "the scales share questions")
 _OUTSIDE = Text("en beregning afhænger af noget, der kommer udefra", "a calculation depends on something from outside")
 
@@ -301,20 +301,49 @@ class _Work:
         """Return the choices at a place: for an item that counts, one for each number it can count."""
         space = self.space
         if spot.link_id not in inputs or spot.link_id in space.read or is_computed(spot.item):
-            return space.choices[spot.link_id]
-        if space.plan.items[spot.link_id].item.repeats and several:
-            self.reasons[REPEATED] = None
+            if spot.link_id in inputs and not space.told_apart[spot.link_id]:
+                self.reasons[_SPENT] = None
             return space.choices[spot.link_id]
         tests = [(each.operator, each.answer) for _, _, each in space.unfolded.tests(spot.link_id)]
         seen: dict[object, Choice] = {}
-        for value in space.domains[spot.link_id].values:
+        for choice in self.sets(spot, tests):
             try:
-                number = self.number(spot.link_id, (value,), several=several)
+                number = self.number(spot.link_id, choice, several=several)
             except _Unusable:
                 number = None
-            signature = tuple(matches([value], operator, answer) for operator, answer in tests)
-            seen.setdefault((number, signature), (value,))
+            seen.setdefault((number, self.sort(choice, tests)), choice)
         return [*seen.values(), ()]
+
+    def sets(self, spot: Spot, tests: Sequence[tuple[str, Value]]) -> Iterable[Choice]:
+        """Return sets of answers to an item, one for each sum and each way to meet the conditions on it."""
+        item, values = spot.item, self.space.domains[spot.link_id].values
+        least = max(1, item.min_occurs or 1)
+        if not item.repeats:
+            return [(value,) for value in values] if least == 1 else []
+        exclusive = {option.value.key for option in item.options if option.exclusive}
+        together = [value for value in values if value.key not in exclusive]
+        most = min(item.max_occurs or len(together), len(together))
+        weights = self.space.plan.items[spot.link_id].weights
+        sums: dict[object, Choice] = {(0, Decimal(0), frozenset()): ()}
+        for value in together:
+            weight = weights.get(value.key)
+            for choice in list(sums.values()):
+                if len(choice) < most:
+                    longer = (*choice, value)
+                    total = [weights.get(each.key) for each in longer]
+                    sum_ = (
+                        None if any(each is None for each in total) else sum(each for each in total if each is not None)
+                    )
+                    number = value.number if len(longer) == 1 and weight is None else sum_
+                    key = (len(longer), number, frozenset(self.sort((each,), tests) for each in longer))
+                    if key not in sums:
+                        sums[key] = longer
+                        self.space.purse.draw()
+        found = [choice for choice in sums.values() if len(choice) >= least]
+        return [*found, *((value,) for value in values if value.key in exclusive and least == 1)]
+
+    def sort(self, choice: Choice, tests: Sequence[tuple[str, Value]]) -> tuple[bool, ...]:
+        return tuple(matches(list(choice), operator, answer) for operator, answer in tests)
 
     # --- states
 
@@ -344,11 +373,11 @@ class _Work:
     def note_doubts(self, link_id: str) -> None:
         item = self.space.plan.items[link_id].item
         line = self.space.unfolded.by_link_id[link_id][0].line()
-        if any(spot.item.repeats and (spot.plan.is_group or spot.link_id != link_id) for spot in line):
-            self.reasons[REPEATED] = None
+        if any(spot.item.repeats for spot in line[:-1]):
+            self.reasons[_REPEATED] = None
         if is_computed(item):
             if any(not self.space.domains[spot.link_id].every for spot in self.variables(link_id)):
-                self.reasons[ENDLESS] = None
+                self.reasons[_ENDLESS] = None
             if self.space.formulas.value(link_id).outside:
                 self.reasons[_OUTSIDE] = None
             return

@@ -10,24 +10,20 @@ from collections.abc import Iterator
 from kpro_graph.questionnaires.model import Item
 from kpro_graph.questionnaires.proof.completing import Completing
 from kpro_graph.questionnaires.proof.findings import Finding, make_finding
-from kpro_graph.questionnaires.proof.search import Goal, Logic, Search, Truth, join_reasons
+from kpro_graph.questionnaires.proof.search import DISAGREEMENT, Goal, Logic, Search, Truth, join_reasons
 from kpro_graph.questionnaires.proof.space import Space
-from kpro_graph.questionnaires.proof.unfolding import Assignment, Spot
+from kpro_graph.questionnaires.proof.unfolding import Assignment, Spot, below
 from kpro_graph.questionnaires.words import Text
 
-__all__ = ["DISAGREEMENT", "Reachability"]
-
-DISAGREEMENT = Text(
-    "en evaluering bekræfter ikke, hvad søgningen fandt", "an evaluation does not confirm what the search found"
-)
-"""Why something is undecided although the search came to an end."""
+__all__ = ["Reachability"]
 
 
 class Reachability:
     """The conditions of one questionnaire, each tried for holding and for not holding.
 
     ``shown`` are answers by what they show: ``asked:<linkId>``, ``not asked:<linkId>``, and for a single condition
-    ``met:<linkId>[0]`` and ``not met:<linkId>[0]``. ``never`` are the items that are never asked.
+    ``met:<linkId>[0]`` and ``not met:<linkId>[0]``; those in ``drafts`` show only in responses that are not complete.
+    ``never`` are the items that are never asked.
     """
 
     def __init__(self, space: Space, logic: Logic, completing: Completing) -> None:
@@ -35,6 +31,7 @@ class Reachability:
         self.logic = logic
         self.completing = completing
         self.shown: dict[str, Assignment] = {}
+        self.drafts: set[str] = set()
         self.never: set[str] = set()
         self._undecided: dict[Text, list[Item]] = {}
         self._claimed: list[tuple[Item, Assignment]] = []
@@ -66,21 +63,26 @@ class Reachability:
             yield from self._judge_never(spot)
         else:
             self._doubt(item, on)
-        off = self._find(self._left_out(spot))
+        off = self._find(self._left_out(spot), sparse=True)
         if off.found is not None:
-            self.shown[f"not asked:{item.link_id}"] = off.found
+            self._keep(f"not asked:{item.link_id}", off)
         elif off.decided and item.link_id not in self.never:
             yield make_finding("condition_always_true", (item.link_id,), item.location)
         if len(item.enable_when) > 1:
             yield from self._judge_conditions(spot)
         elif item.enable_when:
-            for name, found in (("met", on.found), ("not met", off.found)):
-                if found is not None:
-                    self.shown[f"{name}:{item.link_id}[0]"] = found
+            self._keep(f"met:{item.link_id}[0]", on)
+            self._keep(f"not met:{item.link_id}[0]", off)
 
-    def _find(self, goal: Goal) -> Search:
+    def _keep(self, name: str, search: Search) -> None:
+        if search.found is not None:
+            self.shown[name] = search.found
+            if search.draft:
+                self.drafts.add(name)
+
+    def _find(self, goal: Goal, *, sparse: bool = False) -> Search:
         """Search among complete responses, then among drafts."""
-        found = self.logic.find(goal, sparse=True)
+        found = self.logic.find(goal, sparse=sparse)
         return found if found.found is not None or not found.decided else self.logic.find(goal, drafts=True)
 
     def _left_out(self, spot: Spot) -> Goal:
@@ -123,8 +125,10 @@ class Reachability:
                     self.never.discard(item.link_id)
                     self._undecided.setdefault(DISAGREEMENT, []).append(item)
                     continue
-                below = tuple(each.link_id for each in _below(item))
-                yield make_finding("unreachable", (item.link_id, *below), item.location, counter_example=tried.response)
+                inside = tuple(each.link_id for each in below(item))
+                yield make_finding(
+                    "unreachable", (item.link_id, *inside), item.location, counter_example=tried.response
+                )
 
     def _nearest(self, spot: Spot) -> Assignment:
         """Return answers that meet as many of the item's conditions as can be met, one after the other."""
@@ -148,24 +152,15 @@ class Reachability:
             def unmet(a: Assignment, index: int = index) -> Truth:
                 return _both(self._above(spot, a), _not(self.logic.test(spot, index, a)))
 
-            on = self.logic.find(met)
-            on = on if on.found is not None or not on.decided else self.logic.find(met, drafts=True)
-            off = self._find(unmet)
-            for name, found in (("met", on.found), ("not met", off.found)):
-                if found is not None:
-                    self.shown[f"{name}:{item.link_id}[{index}]"] = found
+            on, off = self._find(met), self._find(unmet, sparse=True)
+            self._keep(f"met:{item.link_id}[{index}]", on)
+            self._keep(f"not met:{item.link_id}[{index}]", off)
             if on.found is None and on.decided:
                 location = f"{item.location}.enableWhen[{index}]"
                 yield make_finding("condition_never_true", (item.link_id, item.enable_when[index].question), location)
 
     def _doubt(self, item: Item, search: Search) -> None:
         self._undecided.setdefault(join_reasons(search.reasons), []).append(item)
-
-
-def _below(item: Item) -> Iterator[Item]:
-    for child in item.children:
-        yield child
-        yield from _below(child)
 
 
 def _not(truth: Truth) -> Truth:

@@ -15,7 +15,7 @@ from kpro_graph.questionnaires.proof.domains import accepts
 from kpro_graph.questionnaires.proof.findings import Finding, make_finding
 from kpro_graph.questionnaires.proof.gradients import Step, find_turn, tendency, worst
 from kpro_graph.questionnaires.proof.ranges import Reach
-from kpro_graph.questionnaires.proof.search import Logic, join_reasons
+from kpro_graph.questionnaires.proof.search import DISAGREEMENT, Logic, join_reasons
 from kpro_graph.questionnaires.proof.space import Space
 from kpro_graph.questionnaires.proof.unfolding import Assignment
 from kpro_graph.questionnaires.rules import AnswerScore, Colour, Interval, RuleSet, ScoreRule, TotalScore
@@ -27,7 +27,6 @@ _BETWEEN = Text(
     "værdien ligger mellem dem, der blev fundet svar til",
     "the value lies between those that answers were found for",
 )
-_DISAGREES = Text("en evaluering bekræfter det ikke", "an evaluation does not confirm it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +142,7 @@ class ScoreColours:
         found = score_of(tried, rule.score)
         colours = {one.colour for one in rule.intervals if found is not None and one.holds(found)}
         if found is None or len(colours) == 1:
-            yield self._undecided(rule, place, stretch, _DISAGREES, link_ids)
+            yield self._undecided(rule, place, stretch, DISAGREEMENT, link_ids)
             return
         text = Text(write_number(found, "da"), write_number(found, "en"))
         yield make_finding(
@@ -221,7 +220,7 @@ class ScoreColours:
         better = self.completing.evaluate(self.completing.complete(turn.better.answers))
         told = [colour_of(tried, rule.subject, rule.id) for tried in (worse, better)]
         if told != [turn.worse.colour, turn.better.colour]:
-            yield self._undecided(rule, place, _Stretch(turn.better.value, turn.worse.value), _DISAGREES, link_ids)
+            yield self._undecided(rule, place, _Stretch(turn.better.value, turn.worse.value), DISAGREEMENT, link_ids)
             return
         yield make_finding(
             "not_monotonic",

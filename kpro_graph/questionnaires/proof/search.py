@@ -23,7 +23,7 @@ from kpro_graph.questionnaires.proof.unfolding import Assignment, Choice, Spot
 from kpro_graph.questionnaires.values import matches
 from kpro_graph.questionnaires.words import Text, join_words
 
-__all__ = ["Goal", "Logic", "Search", "Truth", "join_reasons"]
+__all__ = ["DISAGREEMENT", "Goal", "Logic", "Search", "Truth", "join_reasons"]
 
 Truth: TypeAlias = bool | None
 """True or false whatever else is answered; None while that is open."""
@@ -33,15 +33,28 @@ Goal: TypeAlias = Callable[[Assignment], Truth]
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a search came to: answers that do it, or none; ``reasons`` say why *none* may not be the last word."""
+    """What a search came to: answers that do it, or none; ``reasons`` say why *none* may not be the last word.
+
+    ``draft`` holds where required questions were allowed to stay unanswered.
+    """
 
     found: Assignment | None
     reasons: tuple[Text, ...] = ()
+    draft: bool = False
 
     @property
     def decided(self) -> bool:
         """Whether the outcome is certain."""
         return self.found is not None or not self.reasons
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How a search goes about it; see `Logic.find`."""
+
+    drafts: bool
+    sparse: bool
+    answering: bool
 
 
 class _Circular(Exception):
@@ -58,6 +71,12 @@ _NUMBERS = Text(
     "et udtryk regner på svar, der har uendelig mange værdier",
     "an expression reckons with answers that have endlessly many values",
 )
+
+
+DISAGREEMENT = Text(
+    "en evaluering bekræfter ikke, hvad søgningen fandt", "an evaluation does not confirm what the search found"
+)
+"""Why something is undecided although the search came to an end."""
 
 
 def join_reasons(reasons: tuple[Text, ...]) -> Text:
@@ -90,6 +109,8 @@ class Logic:
             self._blocker = known[1] or self._blocker
             return known[0]
         if spot.path in self._stack:
+            if self._closed:
+                return True  # as an evaluation begins; what comes of a circle only an evaluation can say
             raise _Circular
         self._stack.add(spot.path)
         try:
@@ -284,23 +305,30 @@ class Logic:
     # --- searching
 
     def find(
-        self, goal: Goal, start: Assignment | None = None, *, drafts: bool = False, sparse: bool = False
+        self,
+        goal: Goal,
+        start: Assignment | None = None,
+        *,
+        drafts: bool = False,
+        sparse: bool = False,
+        answering: bool = False,
     ) -> Search:
         """Search for answers that make the goal true, each of them acceptable and asked for.
 
-        In ``drafts`` a required question may stay unanswered. ``sparse`` tries first to leave questions unanswered.
+        In ``drafts`` a required question may stay unanswered. ``sparse`` tries first to leave questions unanswered;
+        ``answering`` never leaves one that can be answered, so that what is found holds whatever else is answered.
         """
         self._doubts = {}
         try:
             with self.space.purse.question():
-                found = self._search(goal, dict(start or {}), drafts=drafts, sparse=sparse)
+                found = self._search(goal, dict(start or {}), _Manner(drafts, sparse, answering))
         except Spent:
             return Search(None, (_SPENT,))
         except (_Circular, RecursionError):
             return Search(None, (_CIRCLE,))
-        return Search(found, () if found is not None else tuple(self._doubts))
+        return Search(found, () if found is not None else tuple(self._doubts), drafts)
 
-    def _search(self, goal: Goal, a: Assignment, *, drafts: bool, sparse: bool) -> Assignment | None:
+    def _search(self, goal: Goal, a: Assignment, manner: _Manner) -> Assignment | None:
         self.space.purse.draw()
         self._memo = {}
         self._blocker = ""
@@ -312,7 +340,7 @@ class Logic:
             raise _Circular
         for path, choice in a.items():
             self._blocker = ""
-            kept = self._is_kept(self.unfolded.spots[path], choice, a, drafts=drafts)
+            kept = self._is_kept(self.unfolded.spots[path], choice, a, drafts=manner.drafts)
             if kept is False:
                 return None
             if kept is None and not blocker:
@@ -323,10 +351,14 @@ class Logic:
         if not self.space.told_apart[link_id]:
             self._doubts[_SETS] = None
         choices = self.space.choices[link_id]
-        empty_first = sparse or is_computed(self.unfolded.spots[blocker].item)
-        for choice in (choices[-1], *choices[:-1]) if empty_first else choices:
+        computed = is_computed(self.unfolded.spots[blocker].item)
+        if manner.answering and not computed and len(choices) > 1:
+            choices = choices[:-1]
+        elif manner.sparse or computed:
+            choices = (choices[-1], *choices[:-1])
+        for choice in choices:
             a[blocker] = choice
-            found = self._search(goal, a, drafts=drafts, sparse=sparse)
+            found = self._search(goal, a, manner)
             if found is not None:
                 return found
         del a[blocker]

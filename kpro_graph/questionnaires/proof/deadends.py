@@ -276,14 +276,16 @@ class DeadEnds:
                     core -= {each}
             if len(told) < _MOST_TOLD:
                 told.add(core)
-                yield from self._judge_core(cluster, dict(sorted(core)), location, key)
+                yield from self._judge_core(cluster, dict(sorted(core)), dict(sorted(row.given)), location, key)
 
-    def _judge_core(self, cluster: _Cluster, core: Assignment, location: str, key: str) -> Iterator[Finding]:
+    def _judge_core(
+        self, cluster: _Cluster, core: Assignment, given: Assignment, location: str, key: str
+    ) -> Iterator[Finding]:
         link_ids = tuple(dict.fromkeys(self.space.unfolded.spots[path].link_id for path in core))
         rules = [rule for rule in cluster.rules if rule.trap is None]
         if any(self._answerable(rule.reads) <= set(link_ids) for rule in rules) and self._is_told(cluster, core):
             return
-        tried = self.completing.evaluate(self.completing.complete(core))
+        tried = self.completing.evaluate(self.completing.complete(given))
         if tried.evaluation.valid:
             yield self._undecided(link_ids, location, DISAGREEMENT, key)
             return

@@ -28,6 +28,7 @@ _MOST_WHOLE = 128
 """A range of whole numbers up to this long is answered with each of them."""
 
 _MOST_CONCEPTS = 60
+_CODING = ("system", "version", "code", "display")
 _CHOICES = (ItemType.CHOICE, ItemType.OPEN_CHOICE)
 _TEXTS = (ItemType.STRING, ItemType.TEXT, ItemType.URL)
 _TIMES = (ItemType.DATE, ItemType.DATE_TIME, ItemType.TIME)
@@ -72,14 +73,21 @@ def domain_of(plan: ItemPlan, constants: Iterable[Value | Decimal | str | bool])
     item = plan.item
     if is_fixed(item):
         filled = item.initial or tuple(option.value for option in item.options if option.initially_selected)
-        return Domain(tuple(filled), every=True, exact=True)
+        return Domain(tuple(_bare(value) for value in filled), every=True, exact=True)
     compared = list(constants)
     wanted, every, exact = _candidates(plan, compared)
     values: dict[tuple[object, ...], Value] = {}
     for value in wanted:
         if value.key not in values and accepts(plan, value):
-            values[value.key] = value
+            values[value.key] = _bare(value)
     return Domain(tuple(values.values()), every, exact)
+
+
+def _bare(value: Value) -> Value:
+    """Return an option as it is answered: a coding without what its author hung on it."""
+    if value.kind != "Coding" or not isinstance(value.value, dict):
+        return value
+    return Value("Coding", {name: value.value[name] for name in _CODING if name in value.value})
 
 
 def _candidates(plan: ItemPlan, compared: list[Any]) -> tuple[Iterable[Value], bool, bool]:

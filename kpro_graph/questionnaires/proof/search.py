@@ -316,7 +316,7 @@ class Logic:
         """Search for answers that make the goal true, each of them acceptable and asked for.
 
         In ``drafts`` a required question may stay unanswered. ``sparse`` tries first to leave questions unanswered;
-        ``answering`` never leaves one that can be answered, so that what is found holds whatever else is answered.
+        ``answering`` leaves none that could be answered, so that what is found holds whatever else is answered.
         """
         self._doubts = {}
         try:
@@ -340,7 +340,7 @@ class Logic:
             raise _Circular
         for path, choice in a.items():
             self._blocker = ""
-            kept = self._is_kept(self.unfolded.spots[path], choice, a, drafts=manner.drafts)
+            kept = self._is_kept(self.unfolded.spots[path], choice, a, manner)
             if kept is False:
                 return None
             if kept is None and not blocker:
@@ -352,9 +352,7 @@ class Logic:
             self._doubts[_SETS] = None
         choices = self.space.choices[link_id]
         computed = is_computed(self.unfolded.spots[blocker].item)
-        if manner.answering and not computed and len(choices) > 1:
-            choices = choices[:-1]
-        elif manner.sparse or computed:
+        if manner.sparse or computed:
             choices = (choices[-1], *choices[:-1])
         for choice in choices:
             a[blocker] = choice
@@ -364,13 +362,16 @@ class Logic:
         del a[blocker]
         return None
 
-    def _is_kept(self, spot: Spot, choice: Choice, a: Assignment, *, drafts: bool) -> Truth:
+    def _is_kept(self, spot: Spot, choice: Choice, a: Assignment, manner: _Manner) -> Truth:
         """Judge whether what is decided at a place can stand in a complete response."""
         if choice:
             return self.answerable(spot, a)
-        if drafts or is_computed(spot.item) or not needs_answer(spot.item):
+        if is_computed(spot.item):
             return True
-        if any(above.item.repeats and above.plan.is_group for above in spot.line()):
+        could = len(self.space.choices[spot.link_id]) > 1
+        if not (manner.answering and could) and (manner.drafts or not needs_answer(spot.item)):
+            return True
+        if not manner.answering and any(above.item.repeats and above.plan.is_group for above in spot.line()):
             return True  # a repetition that is left out needs no answers
         truth = self.answerable(spot, a)
         return None if truth is None else not truth

@@ -15,7 +15,6 @@ from tests.questionnaires.making import SYSTEM, coding, expression, ext, form, i
 from tests.sheets import band, document
 
 URL = "urn:test:form"
-TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
 
 
 def written(*items: dict[str, Any], **parts: Any) -> Questionnaire:
@@ -25,7 +24,7 @@ def written(*items: dict[str, Any], **parts: Any) -> Questionnaire:
 
 def rules(*rules: dict[str, Any], **parts: Any) -> RuleSet:
     """Read a rule set for such a questionnaire."""
-    return read_rule_set(document(*rules, questionnaire={"url": URL, "versions": ["1"]}, **parts))
+    return read_rule_set(document(*rules, **{"questionnaire": {"url": URL, "versions": ["1"]}, **parts}))
 
 
 def when(question: str, operator: str, **answer: Any) -> dict[str, Any]:
@@ -169,16 +168,16 @@ def small_items(draw: st.DrawFn, *, most: int = 4, conditions: bool = True) -> l
         part, asked = asked[:size], asked[size:]
         if draw(st.integers(0, 2)) == 0:
             group = item(f"g{len(items)}", "group", *part)
-            if conditions and items and draw(st.booleans()):
-                _condition(draw, group, [each for each in _flat(items) if each["type"] != "group"])
+            if conditions and items:
+                _condition(draw, group, [each for each in flat(items) if each["type"] != "group"])
             items.append(group)
         else:
             items.extend(part)
     return items
 
 
-def _flat(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [each for one in items for each in (one, *_flat(one.get("item", [])))]
+def flat(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each for one in items for each in (one, *flat(one.get("item", [])))]
 
 
 def _condition(draw: st.DrawFn, made: dict[str, Any], others: list[dict[str, Any]]) -> None:
@@ -207,16 +206,27 @@ def conditions_on(draw: st.DrawFn, other: dict[str, Any]) -> dict[str, Any]:
 def sound_items(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Make items nothing is wrong with, to put one fault into."""
     items = draw(small_items(most=3, conditions=False))
-    for each in _flat(items):
+    for each in flat(items):
         if each["type"] == "choice":
             each.pop("repeats", None)
     return items
 
 
-def translated(value: str) -> dict[str, Any]:
-    """Write the English of a text."""
-    parts = [{"url": "lang", "valueCode": "en"}, {"url": "content", "valueString": value}]
-    return {"extension": [{"url": TRANSLATION, "extension": parts}]}
+def read_value(link_id: str) -> str:
+    """Write the expression that reads an item's answers wherever it stands."""
+    return f"%resource.descendants().where(linkId='{link_id}').answer.value"
+
+
+@st.composite
+def terms(draw: st.DrawFn, asked: dict[str, Any]) -> str:
+    """Make an expression that says something about the answer to an item."""
+    value = read_value(asked["linkId"])
+    if asked["type"] == "boolean":
+        return f"({value} = {draw(st.sampled_from(('true', 'false')))})"
+    if asked["type"] == "integer":
+        return f"({value} {draw(st.sampled_from(('>', '<=', '=')))} {draw(st.integers(0, 2))})"
+    code = draw(st.sampled_from("abc"))
+    return f"({value}.code contains '{code}')" if asked.get("repeats") else f"({value}.code = '{code}')"
 
 
 __all__ = [
@@ -230,13 +240,15 @@ __all__ = [
     "count_responses",
     "every_response",
     "expression",
+    "flat",
     "item_rule",
+    "read_value",
     "rules",
     "score_rule",
     "small_items",
     "sound_items",
+    "terms",
     "total",
-    "translated",
     "when",
     "whole",
     "written",

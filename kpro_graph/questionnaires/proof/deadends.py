@@ -181,8 +181,7 @@ class DeadEnds:
             for rule in cluster.rules:
                 if rule.trap is not None and rule.trap.certain:
                     yield from self._judge_trap(rule.trap)
-            if not all(row.valid for row in rows) or not rows:
-                yield self._undecided(link_ids, location, doubt, key)
+            yield self._undecided(link_ids, location, doubt, key)
             return
         if rows and not valid:
             first = self.completing.evaluate(self.completing.complete(dict(rows[0].given)))

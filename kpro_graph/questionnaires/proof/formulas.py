@@ -19,7 +19,7 @@ from kpro_graph.questionnaires.plan import ItemPlan
 from kpro_graph.questionnaires.proof.budget import Purse
 from kpro_graph.questionnaires.proof.dependence import Dependence, is_computed
 from kpro_graph.questionnaires.proof.excerpts import excerpt
-from kpro_graph.questionnaires.proof.reads import declarations, literals, reads_of, tree_of
+from kpro_graph.questionnaires.proof.reads import declarations, literals, reads_of, split, tree_of
 from kpro_graph.questionnaires.proof.unfolding import Assignment, Choice, Spot, Unfolded, write_response
 
 __all__ = ["Additive", "Formula", "Formulas"]
@@ -54,22 +54,35 @@ class Formula:
 class Additive:
     """A calculated value that is a constant plus what each answer adds.
 
-    ``strict`` are the places without whose answers there is no value at all. What an answer adds is asked by its key.
+    What an answer adds is asked by its place and key. ``strict`` are the places without whose answers there is no value
+    at all; ``counting`` are answers, by place and key, of which there must be one, where that is so.
     """
 
     base: Fraction
     adds: Mapping[str, Mapping[tuple[object, ...], Fraction]]
     strict: frozenset[str]
+    counting: frozenset[tuple[str, tuple[object, ...]]] = frozenset()
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether some answers give no value."""
+        return bool(self.strict or self.counting)
+
+    def count(self, path: str, choice: Choice) -> int:
+        """Return how many of the answers at a place help there to be a value."""
+        return sum(1 for value in choice if not self.counting or (path, value.key) in self.counting)
 
     def value(self, choices: Mapping[str, Choice]) -> Fraction | None:
-        """Return the value for these answers; None where a strict one is missing."""
+        """Return the value for these answers; None where those it needs are missing."""
         total = self.base
+        counted = 0
         for path, adds in self.adds.items():
             choice = choices.get(path, ())
             if not choice and path in self.strict:
                 return None
+            counted += self.count(path, choice)
             total += sum((adds.get(value.key, Fraction(0)) for value in choice), Fraction(0))
-        return total
+        return total if counted or not self.counting else None
 
 
 class Formulas:
@@ -229,18 +242,16 @@ class Formulas:
         start = self._number(formula, full)
         if start is None:
             return None
-        strict = set()
-        alone: dict[str, Fraction] = {}
-        for path in choices:
-            without = {other: choice for other, choice in full.items() if other != path}
-            number = self._number(formula, without)
-            if number is None:
-                strict.add(path)
-            else:
-                alone[path] = start - number
+        less = {path: self._number(formula, _without(full, path)) for path in choices}
+        strict = frozenset(path for path, number in less.items() if number is None) if len(choices) > 1 else frozenset()
+        needed = {path: full[path] for path in strict}
+        counting = self._counting(formula, choices, needed)
         adds: dict[str, dict[tuple[object, ...], Fraction]] = {}
+        base = start
         for path, each in choices.items():
-            first = alone.get(path, Fraction(0))
+            before = less[path]
+            first = start - before if before is not None else Fraction(0)
+            base -= first
             row = adds[path] = {}
             for choice in each:
                 if len(choice) == 1:
@@ -248,15 +259,29 @@ class Formulas:
                     if number is None:
                         return None
                     row[choice[0].key] = first + number - start
-        base = start - sum(alone.values(), Fraction(0))
-        found = Additive(base, adds, frozenset(strict))
+        found = Additive(base, adds, strict, counting)
         last = {path: each[-1] for path, each in choices.items()}
         mixed = {path: each[index % len(each)] for index, (path, each) in enumerate(choices.items())}
         sparse = {path: choice for index, (path, choice) in enumerate(last.items()) if index % 2 or path in strict}
         probes: list[Assignment] = [last, mixed, sparse, {}]
+        for path in choices:
+            probes += [{path: full[path]}, {path: last[path]}, _without(last, path), _without(mixed, path)]
         if all(found.value(probe) == self._number(formula, probe) for probe in probes):
             return found
         return None
+
+    def _counting(
+        self, formula: Formula, choices: Mapping[str, Sequence[Choice]], needed: Assignment
+    ) -> frozenset[tuple[str, tuple[object, ...]]]:
+        """Return the answers of which one at least must be there, where the rest gives no value; else nothing."""
+        if self._number(formula, needed) is not None:
+            return frozenset()
+        return frozenset(
+            (path, choice[0].key)
+            for path, each in choices.items()
+            for choice in each
+            if len(choice) == 1 and path not in needed and self._number(formula, {**needed, path: choice}) is not None
+        )
 
     def _number(self, formula: Formula, choices: Assignment) -> Fraction | None:
         result = self.result(formula, choices, frozenset())
@@ -281,15 +306,12 @@ class Formulas:
                         return self._is_sum(source.text, link_id, seen | {source.location})
                 return False
             case s.Chain():
-                operators = {operator for operator, _ in tree.rest}
-                operands = [tree.first, *(operand for _, operand in tree.rest)]
-                if operators <= {"+", "-"}:
-                    return all(self._adds(each, link_id, seen) for each in operands)
-                scaled = [each for each in operands if not isinstance(each, s.Literal)]
-                divided = any(operator == "/" and not isinstance(each, s.Literal) for operator, each in tree.rest)
-                if not operators <= {"*", "/"} or len(scaled) > 1 or divided:
-                    return False
-                return all(self._adds(each, link_id, seen) for each in scaled)
+                left, operator, right = split(tree)
+                if operator in ("+", "-"):
+                    return self._adds(left, link_id, seen) and self._adds(right, link_id, seen)
+                if operator in ("*", "/") and isinstance(right, s.Literal):
+                    return self._adds(left, link_id, seen)
+                return operator == "*" and isinstance(left, s.Literal) and self._adds(right, link_id, seen)
             case s.Path():
                 return self._is_term(tree, link_id, seen)
         return False
@@ -303,6 +325,10 @@ class Formulas:
             quiet = all(_is_quiet(step) for step in tree.steps)
             return quiet and self._adds(tree.start, link_id, seen)
         return all(_is_gathering(step) for step in tree.steps)
+
+
+def _without(choices: Assignment, path: str) -> Assignment:
+    return {each: choice for each, choice in choices.items() if each != path}
 
 
 _NUMBERS = (ItemType.INTEGER, ItemType.DECIMAL, ItemType.QUANTITY)
@@ -337,12 +363,12 @@ def _only_compares(tree: s.Tree) -> bool:
         case s.Literal() | s.TypeName() | s.Variable() | s.Special():
             return True
         case s.Chain():
-            if any(operator not in _COMPARING for operator, _ in tree.rest):
+            left, operator, right = split(tree)
+            if operator not in _COMPARING or (
+                operator in _ORDERING and not (_is_constant(left) or _is_constant(right))
+            ):
                 return False
-            operands = [tree.first, *(operand for _, operand in tree.rest)]
-            ordering = any(operator in _ORDERING for operator, _ in tree.rest)
-            constant = any(isinstance(each, s.Literal) or _is_constant(each) for each in operands)
-            return (not ordering or constant) and all(_only_compares(each) for each in operands)
+            return _only_compares(left) and _only_compares(right)
         case s.Path():
             if tree.start is not None and not _only_compares(tree.start):
                 return False
@@ -358,7 +384,7 @@ def _only_compares(tree: s.Tree) -> bool:
 
 
 def _is_constant(tree: s.Tree) -> bool:
-    """Literals joined by ``|``."""
-    return isinstance(tree, s.Chain) and all(
-        isinstance(each, s.Literal) for each in (tree.first, *(operand for _, operand in tree.rest))
-    )
+    """Whether it is a literal, or several joined by ``|``."""
+    if isinstance(tree, s.Chain):
+        return all(isinstance(each, s.Literal) for each in (tree.first, *(operand for _, operand in tree.rest)))
+    return isinstance(tree, s.Literal)

@@ -183,14 +183,16 @@ class _Work:
                 if of_path == link:
                     if not choice and path in additive.strict:
                         return None
-                    answered += len(choice)
+                    answered += additive.count(path, choice)
                     total += sum((additive.adds[path].get(value.key, Fraction(0)) for value in choice), Fraction(0))
             return answered, total, False
 
         spot = self.space.unfolded.by_link_id[link_id][0]
         conditional = bool(self.space.dependence.cone_of(link_id) - set(paths.values()) - {link_id})
         parts = self.parts(sorted(set(paths.values())), weigh)
-        for (_, total, _), answers in self.added(parts).items():
+        for (answered, total, _), answers in self.added(parts).items():
+            if additive.counting and not answered:
+                continue
             if conditional:
                 with self.logic.settled():
                     if not self.logic.asked(spot, answers):

@@ -20,7 +20,7 @@ from kpro_graph.questionnaires.expressions.registry import FUNCTIONS
 from kpro_graph.questionnaires.model import Questionnaire, SourceExpression
 from kpro_graph.questionnaires.plan import ItemPlan, Plan
 
-__all__ = ["CLOCK", "Reads", "declarations", "literals", "reads_of", "tree_of"]
+__all__ = ["CLOCK", "Reads", "declarations", "literals", "reads_of", "split", "tree_of"]
 
 CLOCK = "now()"
 """What stands among the things from outside where an expression looks at the clock."""
@@ -110,10 +110,12 @@ def literals(text: str) -> Iterator[Any]:
 
 def _beside_link_id(chain: s.Chain) -> Iterator[s.Literal]:
     """Yield the literals that linkIds are compared with."""
-    operands = [chain.first, *(operand for _, operand in chain.rest)]
-    if any(_is_link_id(each) for each in operands):
-        for each in operands:
+    left, operator, right = split(chain)
+    if _is_link_id(left) or _is_link_id(right):
+        for each in (left, right):
             yield from (part for part in s.walk(each) if isinstance(part, s.Literal))
+    elif isinstance(left, s.Chain) and operator in ("and", "or"):
+        yield from _beside_link_id(left)
 
 
 _Kind = Literal["root", "items", "answers", "mixed", "valued", "values"]
@@ -260,19 +262,15 @@ class _Walk:
         return self.reading.variable(name, self.at, self.before)
 
     def chain(self, tree: s.Chain, this: _Place) -> _Place:
-        places = [self.visit(tree.first, this)]
-        operators = set()
-        for operator, operand in tree.rest:
-            operators.add(operator)
-            if not isinstance(operand, s.TypeName):
-                places.append(self.visit(operand, this))
-        if operators <= {"as"}:
-            return places[0]
-        if operators <= {"|"}:
-            return self.joined(places)
-        for place in places:
-            self.reading.end(place)
-        return _VALUES
+        left, operator, right = split(tree)
+        place = self.visit(left, this)
+        if isinstance(right, s.TypeName):
+            return place if operator == "as" else self.ended(place)
+        other = self.visit(right, this)
+        if operator == "|":
+            return self.joined([place, other])
+        self.reading.end(place)
+        return self.ended(other)
 
     def joined(self, places: list[_Place]) -> _Place:
         real = [place for place in places if place.kind != "values"]
@@ -402,10 +400,19 @@ class _Walk:
         return narrowed
 
 
+def split(tree: s.Chain) -> tuple[s.Tree, str, s.Tree]:
+    """Return the operator that is applied last, with what stands to its left and to its right."""
+    *before, (operator, right) = tree.rest
+    left = s.Chain(tree.place, tree.first, tuple(before)) if before else tree.first
+    return left, operator, right
+
+
 def _operands(tree: s.Tree, operator: str) -> list[s.Tree]:
-    if isinstance(tree, s.Chain) and all(each == operator for each, _ in tree.rest):
-        operands = (tree.first, *(operand for _, operand in tree.rest))
-        return [part for operand in operands for part in _operands(operand, operator)]
+    """Return what is joined by an operator, at any depth."""
+    if isinstance(tree, s.Chain):
+        left, joining, right = split(tree)
+        if joining == operator:
+            return [*_operands(left, operator), *_operands(right, operator)]
     return [tree]
 
 
@@ -418,9 +425,8 @@ def _pick(condition: s.Tree, ids: frozenset[str]) -> tuple[frozenset[str], bool]
             return None
         kept = frozenset(one for each in picked if each is not None for one in each[0])
         return kept, all(each[1] for each in picked if each is not None)
-    if isinstance(condition, s.Chain) and len(condition.rest) == 1:
-        operator, right = condition.rest[0]
-        left = condition.first
+    if isinstance(condition, s.Chain):
+        left, operator, right = split(condition)
         if not _is_link_id(left) and _is_link_id(right):
             left, right = right, left
         names = _texts(right) if _is_link_id(left) else None
@@ -442,9 +448,9 @@ def _named_in(condition: s.Tree) -> frozenset[str]:
     """Return the linkIds a condition compares with, whole."""
     found: frozenset[str] = frozenset()
     for each in _operands(condition, "or"):
-        if isinstance(each, s.Chain) and len(each.rest) == 1:
-            for side in (each.first, each.rest[0][1]):
-                found |= _texts(side) or frozenset()
+        if isinstance(each, s.Chain):
+            left, _, right = split(each)
+            found |= (_texts(left) or frozenset()) | (_texts(right) or frozenset())
     return found
 
 

@@ -99,6 +99,7 @@ class Logic:
         self._closed = False
         self._doubts: dict[Text, None] = {}
         self._blocker = ""
+        self._constant: dict[tuple[str, int], Truth] = {}
 
     # --- statements
 
@@ -147,6 +148,9 @@ class Logic:
         """Judge one enableWhen condition."""
         condition = spot.item.enable_when[index]
         targets = self.unfolded.targets(spot, index)
+        always = self._always(spot, index, targets)
+        if always is not None:
+            return always
         for target in targets:
             if not self.unfolded.folded.isdisjoint(each.link_id for each in target.line()):
                 self._doubts[_FOLDED] = None
@@ -173,6 +177,20 @@ class Logic:
                 self._blocker = blocker
                 return None
         return so_far
+
+    def _always(self, spot: Spot, index: int, targets: list[Spot]) -> Truth:
+        """Return how a condition turns out whatever is answered, where no answer makes a difference to it."""
+        key = (spot.path, index)
+        if key not in self._constant:
+            condition = spot.item.enable_when[index]
+            operator, wanted = condition.operator, condition.answer
+            outcomes = {matches([], operator, wanted)}
+            for target in targets:
+                outcomes |= self._outcomes(self.space.choices[target.link_id], operator, wanted, [])
+                if is_computed(target.item) or not self.space.told_apart[target.link_id]:
+                    outcomes = {True, False}
+            self._constant[key] = outcomes.pop() if len(outcomes) == 1 else None
+        return self._constant[key]
 
     def _possible(self, target: Spot, a: Assignment, operator: str, wanted: Value, values: list[Value]) -> set[bool]:
         """Return how a condition can turn out for the choices at an open place."""
@@ -214,6 +232,8 @@ class Logic:
 
     def effective(self, spot: Spot, a: Assignment) -> Choice | None:
         """Return the answers that count at a place; none where it is not asked, None while that is open."""
+        if not spot.item.answerable:
+            return ()
         truth = self.asked(spot, a)
         if truth is False:
             return ()
@@ -287,7 +307,7 @@ class Logic:
             outcomes.add(True)
         if never:
             outcomes.add(False)
-        if additive.strict or self.asked(spot, a) is not True:
+        if additive.may_be_empty or self.asked(spot, a) is not True:
             outcomes.add(operator == "!=")  # there may be no value at all
         return outcomes
 

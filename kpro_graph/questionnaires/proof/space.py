@@ -60,6 +60,8 @@ class Space:
             if plan.item.answerable:
                 self.domains[link_id] = domain_of(plan, constants.get(link_id, ()))
                 self._choose(plan.item, tests.get(link_id, []))
+            else:
+                self.choices[link_id], self.told_apart[link_id] = ((),), True
 
     def widened(self, width: int) -> Space:
         """Return the same space with at least so many repetitions of each group that may have them."""

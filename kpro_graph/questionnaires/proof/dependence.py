@@ -58,6 +58,8 @@ class Dependence:
     """What a calculated value reads."""
     _cones: dict[str, frozenset[str]] = field(default_factory=dict)
     _read: dict[tuple[str, str | None], Reads] = field(default_factory=dict)
+    _rank: dict[str, int] = field(default_factory=dict)
+    _ordered: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for link_id, plan in self.plan.items.items():
@@ -99,6 +101,30 @@ class Dependence:
         if link_id not in self._cones:
             self._cones[link_id] = self.cone([link_id])
         return self._cones[link_id]
+
+    def in_order(self, link_id: str) -> tuple[str, ...]:
+        """Return the cone of an item, each after what it depends on as far as there is such an order."""
+        if link_id not in self._ordered:
+            if not self._rank:
+                self._rank.update({each: place for place, each in enumerate(self._settle())})
+            self._ordered[link_id] = tuple(sorted(self.cone_of(link_id), key=self._rank.__getitem__))
+        return self._ordered[link_id]
+
+    def _settle(self) -> list[str]:
+        """Return every item, each after what it depends on; without recursion, for chains may be long."""
+        found: dict[str, None] = {}
+        begun: set[str] = set()
+        for start in self.plan.items:
+            waiting = [start]
+            while waiting:
+                link_id = waiting[-1]
+                open_ = sorted(self._needs(link_id) - begun) if link_id not in found else []
+                begun.add(link_id)
+                if open_:
+                    waiting.extend(open_)
+                else:
+                    found.setdefault(waiting.pop())
+        return list(found)
 
     def _needs(self, link_id: str) -> set[str]:
         needs = set(self.computed.get(link_id, _NOTHING).link_ids)

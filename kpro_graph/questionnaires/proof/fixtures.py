@@ -94,19 +94,16 @@ class Fixtures:
         self.drafts = drafts
         self.wanted: dict[str, Assignment] = {}
         for spots in space.unfolded.by_link_id.values():
-            self._want(spots[0], shown)
+            self._want(spots[0], shown, self._stage(spots[0], shown))
         self.wanted |= shown
-        self._edges = self._edges_of_items()
+        self._edges = self._edges_of_items(shown)
         self.missed: tuple[str, ...] = ()
 
     # --- what to show
 
-    def _want(self, spot: Spot, shown: Mapping[str, Assignment]) -> None:
+    def _want(self, spot: Spot, shown: Mapping[str, Assignment], start: Assignment | None) -> None:
         item, link_id = spot.item, spot.link_id
-        if not item.answerable or is_computed(item):
-            return
-        start = self._stage(spot)
-        if start is None:
+        if not item.answerable or is_computed(item) or start is None:
             return
         sets = self.space.choices[link_id]
         if sets[0]:
@@ -139,12 +136,14 @@ class Fixtures:
             yield from ((value, choice) for value in choice)
         yield from ((value, (value,)) for value in values if value.key in exclusive)
 
-    def _stage(self, spot: Spot) -> Assignment | None:
+    def _stage(self, spot: Spot, shown: Mapping[str, Assignment]) -> Assignment | None:
         """Return the least that makes an item asked, or None where nothing was found to."""
-        try:
-            return self.logic.find(lambda a: self.logic.answerable(spot, a)).found
-        except KeyError:
-            return None
+        line = spot.line()
+        conditional = next((each for each in reversed(line) if each.plan.conditional), None)
+        start = dict(shown.get(f"asked:{conditional.link_id}", {})) if conditional is not None else {}
+        if (conditional is None or start) and not any(each.item.answerable for each in line[:-1]):
+            return start
+        return self.logic.find(lambda a: self.logic.answerable(spot, a), start).found
 
     def _add(self, name: str, spot: Spot, start: Assignment, given: Assignment) -> None:
         least = spot.item.min_occurs or 1
@@ -159,7 +158,7 @@ class Fixtures:
         if found is not None:
             self.wanted[name] = found
 
-    def _edges_of_items(self) -> dict[str, list[tuple[str, Decimal]]]:
+    def _edges_of_items(self, shown: Mapping[str, Assignment]) -> dict[str, list[tuple[str, Decimal]]]:
         """Return, by item, the numbers at which its rules change, and add them to what is to be shown."""
         found: dict[str, list[tuple[str, Decimal]]] = {}
         for rule in self.rules.rules if self.rules is not None else ():
@@ -174,7 +173,7 @@ class Fixtures:
                 found.setdefault(item.link_id, []).extend((key, edge) for edge in sorted(edges))
         for link_id, edges_of in found.items():
             spot = self.space.unfolded.by_link_id[link_id][0]
-            start = self._stage(spot)
+            start = self._stage(spot, shown)
             weights = spot.plan.weights
             for value in self.space.domains[link_id].values:
                 weight = weights.get(value.key)

@@ -56,7 +56,7 @@ class Reachability:
 
     def _judge(self, spot: Spot) -> Iterator[Finding]:
         item = spot.item
-        on = self.logic.find(lambda a: self.logic.asked(spot, a))
+        on = self._find_on(spot)
         if on.found is not None:
             self.shown[f"asked:{item.link_id}"] = on.found
         elif on.decided:
@@ -73,6 +73,16 @@ class Reachability:
         elif item.enable_when:
             self._keep(f"met:{item.link_id}[0]", on)
             self._keep(f"not met:{item.link_id}[0]", off)
+
+    def _find_on(self, spot: Spot) -> Search:
+        """Search where the questions of its conditions are asked first: a chain is then followed link by link."""
+        start: Assignment = {}
+        for link_id in self.space.dependence.asked[spot.link_id].link_ids:
+            known = self.shown.get(f"asked:{link_id}", {})
+            if all(start.get(path, choice) == choice for path, choice in known.items()):
+                start |= known
+        found = self.logic.find(lambda a: self.logic.asked(spot, a), start)
+        return found if found.found is not None or not start else self.logic.find(lambda a: self.logic.asked(spot, a))
 
     def _keep(self, name: str, search: Search) -> None:
         if search.found is not None:

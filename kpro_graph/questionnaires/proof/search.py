@@ -23,6 +23,8 @@ from kpro_graph.questionnaires.proof.unfolding import Assignment, Choice, Spot
 from kpro_graph.questionnaires.values import matches
 from kpro_graph.questionnaires.words import Text, join_words
 
+_SHALLOW = 40
+
 __all__ = ["DISAGREEMENT", "Goal", "Logic", "Search", "Truth", "join_reasons"]
 
 Truth: TypeAlias = bool | None
@@ -63,6 +65,7 @@ class _Circular(Exception):
 
 _SPENT = Text("der er flere svarsæt, end der kunne prøves", "there are more sets of answers than could be tried")
 _CIRCLE = Text("punkterne afhænger af hinanden i ring", "the items depend on each other in a circle")
+_DEEP = Text("betingelserne er lagt for dybt", "the conditions are nested too deeply")
 _FOLDED = Text(
     "en gruppe kan gentages oftere, end der kunne prøves", "a group may repeat more often than could be tried"
 )
@@ -106,6 +109,9 @@ class Logic:
     def asked(self, spot: Spot, a: Assignment) -> Truth:
         """Judge whether the item at a place is asked."""
         known = self._memo.get(spot.path)
+        if known is None and not self._stack:
+            self._lay_ground(spot, a)
+            known = self._memo.get(spot.path)
         if known is not None:
             self._blocker = known[1] or self._blocker
             return known[0]
@@ -120,6 +126,19 @@ class Logic:
             self._stack.discard(spot.path)
         self._memo[spot.path] = (truth, self._blocker if truth is None else "")
         return truth
+
+    def _lay_ground(self, spot: Spot, a: Assignment) -> None:
+        """Judge a long chain of conditions from its beginning, so that no judgement goes deep."""
+        ground = self.space.dependence.in_order(spot.link_id)
+        if len(ground) > _SHALLOW:
+            for link_id in ground:
+                for each in self.unfolded.by_link_id[link_id]:
+                    if each.path not in self._memo:
+                        self._stack.add("")
+                        try:
+                            self.asked(each, a)
+                        finally:
+                            self._stack.discard("")
 
     def _asked(self, spot: Spot, a: Assignment) -> Truth:
         above = self.asked(spot.above, a) if spot.above is not None else True
@@ -344,8 +363,10 @@ class Logic:
                 found = self._search(goal, dict(start or {}), _Manner(drafts, sparse, answering))
         except Spent:
             return Search(None, (_SPENT,))
-        except (_Circular, RecursionError):
+        except _Circular:
             return Search(None, (_CIRCLE,))
+        except RecursionError:
+            return Search(None, (_DEEP,))
         return Search(found, () if found is not None else tuple(self._doubts), drafts)
 
     def _search(self, goal: Goal, a: Assignment, manner: _Manner) -> Assignment | None:

@@ -248,7 +248,7 @@ EXAMPLES: Mapping[str, Callable[[], Example]] = {
     "undecided_fixture": lambda: (
         written(*(choice(f"q{number}", *"abcdefgh") for number in range(4))),
         None,
-        Budget(cases=12),
+        Budget(cases=2),
     ),
     # What the reading remarked on.
     "que_12_missing_enableBehavior": lambda: only(

@@ -77,7 +77,7 @@ class Reachability:
     def _find_on(self, spot: Spot) -> Search:
         """Search where the questions of its conditions are asked first: a chain is then followed link by link."""
         start: Assignment = {}
-        for link_id in self.space.dependence.asked[spot.link_id].link_ids:
+        for link_id in sorted(self.space.dependence.asked[spot.link_id].link_ids):
             known = self.shown.get(f"asked:{link_id}", {})
             if all(start.get(path, choice) == choice for path, choice in known.items()):
                 start |= known

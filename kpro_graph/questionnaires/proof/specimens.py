@@ -112,7 +112,7 @@ class _Grammar:
         found = []
         for count in counts:
             if count <= _LONGEST:
-                found.extend(_times(part, count))
+                found.extend(_times(part, count)[: _MOST // len(counts)])
         return list(dict.fromkeys(found))[:_MOST]
 
     def atom(self) -> list[str]:

@@ -17,6 +17,8 @@ FROM python:3.11-slim
 
 # A number as well as a name, so that an orchestrator can see that it is not root.
 RUN groupadd --system --gid 10001 kpro && useradd --system --uid 10001 --gid kpro --no-create-home kpro
+# A new volume takes its owner from the folder it is mounted on: here the worker keeps the signed heads.
+RUN install --directory --owner=10001 --group=10001 --mode=0700 /heads
 
 COPY --from=build /venv /venv
 COPY deploy/worker_healthy.py /app/deploy/worker_healthy.py

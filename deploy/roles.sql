@@ -4,7 +4,8 @@
 --
 -- kpro_owner  owns the database and its tables; used by `kpro migrate` alone
 -- kpro_api    reads and writes rows of the municipalities its session names; row-level security holds it
--- kpro_relay  gives committed events their positions, and sees nothing else
+-- kpro_relay  gives committed events and lines of the access log their positions, in every municipality, and seals the
+--             lines; it sees ids, actions and times, and neither citizens nor answers, and can change nothing else
 --
 -- None of them may be a superuser, bypass row-level security, or become a role that can: the API proves this of its own
 -- role at every start and refuses to serve otherwise.

@@ -1,6 +1,7 @@
-"""Say whether the worker does its work: no committed event waits longer than half a minute for its position.
+"""Say whether the worker does its work: nothing that is committed waits too long for its position.
 
-The exit code is 0 when that is so and 1 when it is not, or when the database does not answer.
+An event waits half a minute at most, a line of the access log one minute. The exit code is 0 when that is so and 1 when
+it is not, or when the database does not answer.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ import sys
 
 import asyncpg
 
-_WAITING = """
-SELECT count(*) FROM event WHERE position IS NULL AND recorded_at < now() - make_interval(secs => $1)
-"""
+_LATE = {
+    "events": "SELECT count(*) FROM event WHERE position IS NULL AND recorded_at < now() - interval '30 seconds'",
+    "lines of the access log": (
+        "SELECT count(*) FROM access_log WHERE position IS NULL AND recorded_at < now() - interval '60 seconds'"
+    ),
+}
 
 
-async def waiting(url: str, seconds: float = 30) -> int:
-    """Return how many events have waited longer than that, asked as the relay's role."""
+async def waiting(url: str) -> dict[str, int]:
+    """Return how many of each kind have waited too long, asked as the relay's role; nothing where none has."""
     connection = await asyncpg.connect(url, timeout=5, command_timeout=5)
     try:
-        return int(await connection.fetchval(_WAITING, seconds))
+        counted = {what: await connection.fetchval(sql) for what, sql in _LATE.items()}
     finally:
         await connection.close(timeout=5)
+    return {what: count for what, count in counted.items() if count}
 
 
 def main() -> int:
@@ -32,8 +37,8 @@ def main() -> int:
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
         sys.stderr.write(f"the database does not answer ({type(error).__name__})\n")
         return 1
-    if late:
-        sys.stderr.write(f"{late} events wait for their positions\n")
+    for what, count in late.items():
+        sys.stderr.write(f"{count} {what} wait for their positions\n")
     return 1 if late else 0
 
 

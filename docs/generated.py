@@ -78,10 +78,11 @@ def problems() -> str:
 
 def tables() -> str:
     """Return every table with what it is and the personal data it keeps."""
-    tree = ast.parse((CODE / "storage" / "tables.py").read_text(encoding="utf-8"))
+    pages = sorted((CODE / "storage" / "tables").glob("*.py"))
+    nodes = [node for page in pages for node in ast.parse(page.read_text(encoding="utf-8")).body]
     rows = []
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+    for node in nodes:
+        if isinstance(node, ast.ClassDef) and "table = " in ast.unparse(node):
             text = inspect.cleandoc(ast.get_docstring(node) or "").replace("\n", " ").replace("``", "`")
             what, _, rest = text.partition("Personal data: ")
             kept, _, more = rest.partition(". ")
@@ -101,9 +102,51 @@ def events() -> str:
 
 
 def roles() -> str:
-    """Return every role with what it is for."""
+    """Return every role with its identifiers in tokens and what it is for."""
+    from kpro_graph.actors import Role
+
     described = _schema().type_map["Role"].values
-    return _table(("Role", "What it is for"), ((f"`{name}`", value.description) for name, value in described.items()))
+    rows = []
+    for name, value in described.items():
+        role = Role[name]
+        # A system's right comes with its registration, not with a privilege.
+        named = (f"`{role.user_system_role}`", f"`{role.fut}`") if role is not Role.INTEGRATOR else ("", "")
+        rows.append((f"`{name}`", value.description, *named))
+    return _table(("Role", "What it is for", "KOMBIT user system role", "FUT"), rows)
+
+
+def permissions() -> str:
+    """Return the permission matrix: how far each permission reaches for whom."""
+    from kpro_graph.access import MATRIX
+    from kpro_graph.actors import ActorKind, Role
+
+    described = _schema().type_map["Role"].values
+    names = {role: described[role.name].description.partition(":")[0] for role in Role}
+    names[Role.INTEGRATOR] = "System"
+    # What a citizen may comes first, then the six roles as the administration module lists them.
+    columns = [ActorKind.CITIZEN, *Role]
+    heads = ["Citizen" if isinstance(each, ActorKind) else names[each] for each in columns]
+    return _table(
+        ("To", *heads),
+        (
+            (permission.value, *(str(held[each].value) if each in held else "" for each in columns))
+            for permission, held in MATRIX.items()
+        ),
+    )
+
+
+def permission_fields() -> str:
+    """Return the fields of the schema's roots behind each permission, and those that need none, with the reason."""
+    from kpro_graph.access import MATRIX
+    from kpro_graph.schema.permissions import OPEN, PERMISSIONS
+
+    rows = [
+        (permission.value, ", ".join(f"`{name.partition('.')[2]}`" for name in fields))
+        for permission in MATRIX
+        if (fields := [name for name, needed in PERMISSIONS.items() if needed is permission])
+    ]
+    rows += [(f"(none) {reason}", f"`{name.partition('.')[2]}`") for name, reason in OPEN.items()]
+    return _table(("Permission", "Queries, mutations and subscriptions"), rows)
 
 
 def operations() -> str:
@@ -153,6 +196,8 @@ GENERATED: dict[str, Callable[[], str]] = {
         tables,
         events,
         roles,
+        permissions,
+        permission_fields,
         operations,
         commands,
         instruments,

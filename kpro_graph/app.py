@@ -8,7 +8,8 @@ import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -22,23 +23,32 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kpro_graph import __version__, catalogue
 from kpro_graph.actors import Actor, Credentials
+from kpro_graph.browsers import Browsers
 from kpro_graph.errors import ConfigurationError, Rejected, Unavailable
 from kpro_graph.execution import Cursors
 from kpro_graph.identity import authenticate, operator
 from kpro_graph.plugins.demo_identity import ACTORS, DemoDirectory, DemoIdentity
 from kpro_graph.plugins.host import PluginHost
-from kpro_graph.relay import Feed, Sequencer
+from kpro_graph.plugins.oidc import FOLDER as OPENID_FOLDER
+from kpro_graph.plugins.oidc import OpenIdConnect, read_configuration
+from kpro_graph.reception import ReceptionTimes
+from kpro_graph.recognition import Recognition
+from kpro_graph.relay import Feed, Sealer, Sequencer
 from kpro_graph.schema import make_schema
 from kpro_graph.schema.context import Application
 from kpro_graph.schema.http import Endpoint
+from kpro_graph.sessions import Sessions
 from kpro_graph.settings import Settings
+from kpro_graph.signing_in import SigningIn
 from kpro_graph.storage.cipher import Cipher
 from kpro_graph.storage.database import Database
 from kpro_graph.storage.embedded import open_embedded
+from kpro_graph.storage.envelope import Envelope
 from kpro_graph.storage.migrate import migrate
 from kpro_graph.storage.tables import NATIONAL_LIBRARY
+from kpro_graph.storage.witness import SigningKey, Witness
 
-__all__ = ["Databases", "Product", "databases", "load_secret", "make_app"]
+__all__ = ["Databases", "Product", "databases", "load_secret", "load_signing_key", "make_app"]
 
 _logger = logging.getLogger(__name__)
 _EXPLORER = Path(__file__).parent / "explorer"
@@ -124,6 +134,19 @@ def load_secret(settings: Settings) -> bytes:
     return secret
 
 
+def load_signing_key(settings: Settings) -> SigningKey:
+    """Return the key that signs heads of the access log: its own, or one derived from the installation's secret.
+
+    Raises:
+        ConfigurationError: neither is given, and PostgreSQL is not embedded; or the secret's file is damaged.
+    """
+    if settings.access_log_key is not None:
+        return SigningKey(settings.access_log_key)
+    if settings.secret is None and not settings.embedded:
+        raise ConfigurationError("KPRO_ACCESS_LOG_KEY is needed to sign heads of the access log, or else KPRO_SECRET")
+    return SigningKey.derive(load_secret(settings))
+
+
 class Product:
     """Everything a running product consists of, opened in order and closed in reverse."""
 
@@ -135,6 +158,9 @@ class Product:
         self.database: Database
         self.databases: Databases
         self.application: Application
+        self.browsers: Browsers | None = None
+        self.sessions: Sessions | None = None
+        self.signing_in: SigningIn | None = None
 
     async def __aenter__(self) -> Product:
         try:
@@ -147,23 +173,51 @@ class Product:
     async def __aexit__(self, *_: object) -> None:
         await self._ending.aclose()
 
+    def _cipher(self, secret: bytes) -> Cipher:
+        return Cipher.of(secret, self.settings.keys, self.settings.folder if self.settings.embedded else None)
+
     async def _open(self) -> None:
         secret = load_secret(self.settings)
         self.databases = await self._ending.enter_async_context(databases(self.settings))
         if self.settings.embedded:
             await migrate(self.databases.need("owner"))
         api = self.databases.need("api")
-        self.database = await Database.open(api, Cipher(secret), size=self.settings.connections)
+        pooled = self.settings.pooled
+        self.database = await Database.open(api, self._cipher(secret), size=self.settings.connections, pooled=pooled)
         self._ending.push_async_callback(self.database.close)
+        await self._open_sign_in(secret)
         await self.host.start()
         if self._sequencing and self.databases.relay is not None:
             sequencer = Sequencer(self.databases.relay)
             await sequencer.start()
             self._ending.push_async_callback(sequencer.stop)
-        feed = Feed(api)
+            sealer = Sealer(self.databases.relay, Witness(self.settings.heads, load_signing_key(self.settings)))
+            await sealer.start()
+            self._ending.push_async_callback(sealer.stop)
+        feed = Feed(api, pooled=pooled)
         await feed.start()
         self._ending.push_async_callback(feed.stop)
-        self.application = Application(self.database, Cursors(secret), feed)
+        reception = ReceptionTimes(
+            code=timedelta(minutes=self.settings.reception_code), idle=timedelta(seconds=self.settings.reception_idle)
+        )
+        self.application = Application(self.database, Cursors(secret), feed, reception)
+
+    async def _open_sign_in(self, secret: bytes) -> None:
+        file, address = self.settings.identity_providers, self.settings.public_url
+        if file is None:
+            return
+        if address is None:
+            raise ConfigurationError("KPRO_PUBLIC_URL is needed when KPRO_IDENTITY_PROVIDERS is set")
+        idle, longest = timedelta(minutes=self.settings.session_idle), timedelta(minutes=self.settings.session_longest)
+        sessions = Sessions(self.database, Envelope(secret, "sessions"), idle, longest)
+        openid = OpenIdConnect(await asyncio.to_thread(read_configuration, file), sessions)
+        self._ending.push_async_callback(openid.close)
+        self.host.add(openid, OPENID_FOLDER)
+        cleaning = asyncio.create_task(sessions.keep_clean())
+        self._ending.callback(cleaning.cancel)
+        self.browsers = Browsers(address)
+        self.sessions = sessions
+        self.signing_in = SigningIn(openid, sessions, Envelope(secret, "sign-in"), self.browsers)
 
     async def stock(self) -> None:
         """Put what the plugins bring into its owners' libraries, as drafts; nothing becomes active by itself."""
@@ -191,7 +245,11 @@ class Product:
 
 def make_app(product: Product, *, demo: DemoIdentity | None = None) -> Starlette:
     """Return the ASGI application over an open product; with ``demo`` it also hands out the demo's tokens."""
-    endpoint = Endpoint(make_schema(), product.application, product.authenticate, product.settings.allowed_origins)
+    settings = product.settings
+    application = replace(product.application, explaining=demo is not None)
+    recognition = Recognition(product.authenticate, settings.recognition)
+    schema = make_schema()
+    endpoint = Endpoint(schema, application, recognition, settings.allowed_origins, product.browsers)
 
     async def live(_request: Request) -> Response:
         return JSONResponse({"live": True, "version": __version__})
@@ -223,6 +281,7 @@ def make_app(product: Product, *, demo: DemoIdentity | None = None) -> Starlette
             Route("/health/ready", ready),
             Route("/examples", examples),
             Route("/demo/tokens", tokens),
+            *(product.signing_in.routes() if product.signing_in is not None else ()),
             Mount("/graphql", app=endpoint),
             Mount("/", app=Secured(StaticFiles(directory=_EXPLORER, html=True))),
         ],

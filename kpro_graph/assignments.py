@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from kpro_graph.access import require
-from kpro_graph.actors import Role
-from kpro_graph.episodes import EpisodeNotActive, EpisodeStatus, ReferenceUnknown
+from kpro_graph.access import Permission, require
+from kpro_graph.episodes import EpisodeNotActive, EpisodeStatus, ReferenceUnknown, need_consent, reached
 from kpro_graph.errors import Rejected
 from kpro_graph.events import EventType, Happened
 from kpro_graph.storage import tables
@@ -50,26 +49,25 @@ async def assign(
     Raises:
         NotPermitted: the actor may not assign.
         ReferenceUnknown: no such episode or questionnaire for this actor.
-        EpisodeNotActive, QuestionnaireNotActive, DueDateInvalid: the state or time does not allow it.
+        EpisodeNotActive, ConsentMissing, QuestionnaireNotActive, DueDateInvalid: the state or time does not allow it.
     """
     actor = change.actor
-    require(actor, Role.CITIZEN_ENROLLER)
+    require(actor, Permission.ASSIGN)
     now = datetime.now(UTC)
     if due_at is not None and (due_at.tzinfo is None or due_at <= now):
         raise DueDateInvalid(path="dueAt")
     episode = (
-        await tables.EpisodeOfCare.filter(
-            municipality_id=actor.municipality,
-            id=episode_id,
-            organisation_unit_id__in=actor.units(Role.CITIZEN_ENROLLER),
-        )
+        await tables.EpisodeOfCare.filter(municipality_id=actor.municipality, id=episode_id, handed_over_to=None)
         .using_db(change.using)
+        # Nothing is given out in an episode that is being handed over meanwhile.
+        .select_for_update()
         .first()
     )
-    if episode is None:
+    if episode is None or not reached(actor, Permission.ASSIGN, episode):
         raise ReferenceUnknown(path="episodeOfCareId")
     if episode.status != EpisodeStatus.ACTIVE:
         raise EpisodeNotActive(path="episodeOfCareId")
+    await need_consent(change, actor.municipality, episode.id, "episodeOfCareId")
     questionnaire = (
         await tables.Questionnaire.filter(
             municipality_id__in=(actor.municipality, tables.NATIONAL_LIBRARY), id=questionnaire_id

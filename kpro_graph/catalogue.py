@@ -13,13 +13,14 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
-from kpro_graph.access import EDITORS, require
+from kpro_graph.access import Permission, require
 from kpro_graph.episodes import ReferenceUnknown
 from kpro_graph.errors import Rejected
 from kpro_graph.events import EventType, Happened
 from kpro_graph.questionnaires import (
     Questionnaire,
     RuleSet,
+    Status,
     read_questionnaire,
     read_rule_set,
     write_questionnaire,
@@ -107,7 +108,7 @@ async def install(change: Change, source: bytes, rules: bytes | None = None) -> 
         RulesMismatch, VersionTaken: see there.
     """
     actor = change.actor
-    require(actor, *EDITORS)
+    require(actor, Permission.EDIT_QUESTIONNAIRES)
     questionnaire = read_questionnaire(source)
     rule_set = None if rules is None else read_rule_set(rules)
     if rule_set is not None and (rule_set.url != questionnaire.url or questionnaire.version not in rule_set.versions):
@@ -180,7 +181,7 @@ async def activate(change: Change, questionnaire_id: UUID | None) -> tables.Ques
         NotProved: the proof found errors: items nobody can reach, colours with gaps, expressions that fail.
     """
     actor = change.actor
-    require(actor, *EDITORS)
+    require(actor, Permission.EDIT_QUESTIONNAIRES)
     row = (
         await tables.Questionnaire.filter(municipality_id=actor.municipality, id=questionnaire_id)
         .using_db(change.using)
@@ -222,10 +223,10 @@ class _Fetches(Protocol):
 
 
 _CURRENT = """
-SELECT q.url, q.content_hash, r.id AS rule_set_id, r.content_hash AS rules_hash
+SELECT q.url, q.content_hash, r.id AS rule_set_id, r.content_hash AS rules_hash, r.status AS rules_status
 FROM questionnaire q
 LEFT JOIN LATERAL (
-    SELECT id, content_hash FROM rule_set
+    SELECT id, content_hash, status FROM rule_set
     WHERE municipality_id = q.municipality_id AND questionnaire_id = q.id AND status = 'approved'
     ORDER BY created_at DESC, id DESC LIMIT 1
 ) r ON true
@@ -254,12 +255,15 @@ async def compiled(reading: _Fetches, owner: int, questionnaire_id: UUID) -> Com
         questionnaire = parsed(row["content_hash"], content[0]["content"])
     rules = None
     if row["rule_set_id"] is not None:
-        rules = _rules.get(row["rules_hash"])
+        # The hash is of the content alone; whether it is approved or switched off stands beside it.
+        key = f"{row['rules_hash']} {row['rules_status']}"
+        rules = _rules.get(key)
         if rules is None:
             content = await reading.fetch(
                 "SELECT content FROM rule_set WHERE municipality_id = $1 AND id = $2", (owner, row["rule_set_id"])
             )
-            rules = _keep(_rules, row["rules_hash"], read_rule_set(content[0]["content"]))
+            written = read_rule_set(content[0]["content"])
+            rules = _keep(_rules, key, written.under(Status(row["rules_status"])))
     return Compiled(owner, row["url"], questionnaire, row["rule_set_id"], rules)
 
 

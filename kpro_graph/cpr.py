@@ -17,10 +17,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from unicodedata import decimal
+from urllib.parse import unquote_plus
 
 from kpro_graph.errors import Rejected
 
-__all__ = ["MASK", "Cpr", "CprInvalid", "CprKind", "CprReason", "CprRedaction", "Sex", "find", "parse", "redact"]
+__all__ = [
+    "MASK",
+    "Cpr",
+    "CprInvalid",
+    "CprKind",
+    "CprReason",
+    "CprRedaction",
+    "Sex",
+    "find",
+    "hyphenate",
+    "parse",
+    "redact",
+    "stands_in_address",
+]
 
 MASK = "******-****"
 
@@ -88,12 +103,17 @@ class Cpr:
     @property
     def hyphenated(self) -> str:
         """Return the number as people write it, DDMMYY-SSSS, for those who may see it."""
-        return f"{self.digits[:6]}-{self.digits[6:]}"
+        return hyphenate(self.digits)
 
     def __repr__(self) -> str:
         return f"Cpr({MASK})"
 
     __str__ = __repr__
+
+
+def hyphenate(digits: str) -> str:
+    """Return canonical digits as people write them, DDMMYY-SSSS, for those who may see them."""
+    return f"{digits[:6]}-{digits[6:]}"
 
 
 _FORM = re.compile(r"([0-9]{2})([0-9]{2})([0-9]{2})-?(?:([0-9])[0-9]{3}|([0-9])[A-Z]{2}[0-9])")
@@ -149,10 +169,16 @@ def _denmarks_date() -> date:
 
 
 # What looks like a CPR number in a text. Escapes count as separators and as boundaries, because texts arrive
-# percent-encoded in paths and escaped in reprs: ``\n0101701234``, ``010170%2D1234``.
-_DATE = r"(?:0[1-9]|[12][0-9]|3[01]|6[1-9]|[78][0-9]|9[01])(?:0[1-9]|1[0-2])[0-9]{2}"
-_SERIAL = r"[0-9](?:[0-9]{3}|[A-Za-z]{2}[0-9])(?![0-9])"
-_ESCAPE = r"%[0-9A-Fa-f]{2}|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\[nrt]|&nbsp;|&\#160;"
+# percent-encoded in paths, as entities in pages and escaped in reprs: ``\n0101701234``, ``010170%2D1234``.
+_DAY, _MONTH = r"(?:0[1-9]|[12][0-9]|3[01]|6[1-9]|[78][0-9]|9[01])", r"(?:0[1-9]|1[0-2])"
+_DATE = rf"{_DAY}{_MONTH}[0-9]{{2}}"
+_SERIAL = r"[0-9](?:[0-9]{3}|[A-Za-z]{2}[0-9]|[0-9]\ [0-9]{2})(?![0-9])"
+_ESCAPE = (
+    r"%(?:25){0,3}[0-9A-Fa-f]{2}|\\{1,4}(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|[nrt])"
+    r"|&(?:[a-z]{2,8}|\#[0-9]{2,5}|\#x[0-9A-Fa-f]{2,4});"
+)
+# Among them the soft hyphen and what has no width.
+_BETWEEN = rf"(?:[\s+\-./_:,\u00ad\u200b-\u200d\u2010-\u2015\u2060\u2212\ufeff]|{_ESCAPE}){{1,9}}"
 _START = r"(?:(?<![0-9])|(?<=%[0-9A-Fa-f]{2})|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4}))"
 # A fraction of a second or a compact time of day, followed by an offset or a process id, is no CPR number.
 _NO_TIME = r"(?<!:[0-9]{2}[.,])(?<![0-9]T)"
@@ -164,10 +190,11 @@ _PATTERN = re.compile(
           | (?=[0-9]*[A-Fa-f])[0-9A-Fa-f]{{16,}}                            # a hash, a trace id
         )(?![0-9A-Za-z])
     )
-    | (?P<label>(?i:cpr)(?i:[-_\ ]?(?:nr|no|number|nummer))?[^0-9A-Za-z]{{0,6}})[0-9]{{9}}(?![0-9])  # a lost first zero
+    | (?P<label>(?i:cpr)(?i:[-_\ ]?(?:nr|no|number|nummer))?(?:{_ESCAPE}|[^0-9A-Za-z]){{0,6}})
+        [0-9]{{5}}-?[0-9]{{4}}(?![0-9])                                     # a lost first zero
     | {_START}{_DATE}{_SERIAL}
-    | {_START}{_NO_TIME}{_DATE}(?:[\s+\-\u2010-\u2015\u2212]|{_ESCAPE}){{1,3}}{_SERIAL}
-    | {_START}(?:0[1-9]|[12][0-9]|3[01]|6[1-9]|[78][0-9]|9[01])([\ ./-])(?:0[1-9]|1[0-2])\3[0-9]{{2}}[\ ./-]{_SERIAL}
+    | {_START}{_NO_TIME}{_DATE}{_BETWEEN}{_SERIAL}
+    | {_START}{_DAY}(?P<point>[\ ./-]){_MONTH}(?P=point)(?:18|19|20)?[0-9]{{2}}[\ ./-]{{1,3}}{_SERIAL}
     | {_START}{_NO_TIME}[0-9]{{6}}-[0-9]{{4}}(?![0-9])                      # mistyped, and still someone's
     """,
     re.VERBOSE,
@@ -176,18 +203,40 @@ _PATTERN = re.compile(
 
 def find(text: str) -> Iterator[tuple[int, int]]:
     """Yield the start and end of everything in the text that looks like a CPR number."""
-    for match in _PATTERN.finditer(text):
+    for match in _PATTERN.finditer(_in_our_digits(text)):
         if match["kept"] is None:
             yield match.end("label") if match["label"] else match.start(), match.end()
 
 
 def redact(text: str) -> str:
     """Return the text with everything that looks like a CPR number masked."""
-    return _PATTERN.sub(_masked, text)
+    places = list(find(text))
+    if not places:
+        return text
+    parts, kept = [], 0
+    for start, end in places:
+        parts += [text[kept:start], MASK]
+        kept = end
+    return "".join([*parts, text[kept:]])
 
 
-def _masked(match: re.Match[str]) -> str:
-    return match["kept"] or f"{match['label'] or ''}{MASK}"
+def stands_in_address(query: bytes) -> bool:
+    """Say whether the query of an address holds what looks like a CPR number, however often it is percent-encoded."""
+    text = query.decode("latin-1")
+    for _ in range(_DEEPEST):
+        if next(find(text), None) is not None:
+            return True
+        text, before = unquote_plus(text), text
+        if text == before:
+            return False
+    return True
+
+
+def _in_our_digits(text: str) -> str:
+    """Return a text of the same length in which every script's digits are 0 to 9."""
+    if text.isascii():
+        return text
+    return "".join(str(decimal(sign)) if sign.isdecimal() else sign for sign in text)
 
 
 class CprRedaction(logging.Filter):

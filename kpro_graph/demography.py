@@ -215,7 +215,7 @@ class Demography:
         )
 
     def employees(self, code: str) -> tuple[DemoEmployee, ...]:
-        """Return the municipality's employees: all six roles, at least two people for each role and team.
+        """Return the municipality's employees: all roles, at least two people for each role and team.
 
         Those who enrol are scoped to a unit and its teams, those who follow citizens to one team, and those who
         administer to the whole organisation and its teams. People of the first team come first within their role.
@@ -227,6 +227,7 @@ class Demography:
         posts += [(Role.CITIZEN_ENROLLER, (unit,), members) for unit, members in housed.items()]
         posts += [(role, (), (team.id,)) for team in teams for role in _PER_TEAM]
         posts += [(role, (root,), tuple(team.id for team in teams)) for role in _PER_MUNICIPALITY]
+        posts.append((Role.SECURITY_OFFICER, (root,), ()))
         filled = [post for post in posts for _ in range(_COLLEAGUES)]
         return tuple(self._employee(code, n, *post) for n, post in enumerate(filled))
 

@@ -5,6 +5,8 @@ KproError
 │   (each noun declares its own beside the function that raises it)
 ├── Refused                   the caller is wrong: a GraphQL error with ``extensions.code``
 │   ├── NotAuthenticated      no actor, or a token that does not hold
+│   ├── StepUpRequired        signed in, but not surely enough: sign in again at a higher assurance level
+│   ├── ContextRequired       the employee can act in several places and has chosen none
 │   ├── NotPermitted          the actor's role may never do this
 │   ├── NotFound              absent, or not to be seen by this actor: the same answer for both
 │   └── BadInput              malformed input that a typed result does not cover
@@ -20,12 +22,14 @@ from __future__ import annotations
 __all__ = [
     "BadInput",
     "ConfigurationError",
+    "ContextRequired",
     "KproError",
     "NotAuthenticated",
     "NotFound",
     "NotPermitted",
     "Refused",
     "Rejected",
+    "StepUpRequired",
     "Unavailable",
 ]
 
@@ -62,6 +66,18 @@ class NotAuthenticated(Refused):
     """No valid token came with the request. The reason is said only as far as it helps the owner."""
 
     code = "UNAUTHENTICATED"
+
+
+class StepUpRequired(NotAuthenticated):
+    """The sign-in is not assured enough (NSIS): the same person must sign in again at `Substantial` or higher."""
+
+    code = "STEP_UP_REQUIRED"
+
+
+class ContextRequired(Refused):
+    """The employee can act in several units or care teams and must choose one: ``me { contexts }`` lists them."""
+
+    code = "CONTEXT_REQUIRED"
 
 
 class NotPermitted(Refused):

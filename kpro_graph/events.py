@@ -18,6 +18,11 @@ class EventType(StrEnum):
 
     CITIZEN_REGISTERED = "citizen.registered"
     EPISODE_OPENED = "episode.opened"
+    CONSENT_GIVEN = "consent.given"
+    CONSENT_WITHDRAWN = "consent.withdrawn"
+    RECORD_OPENED_IN_EMERGENCY = "emergency.opened"
+    HAND_OVER_OFFERED = "hand-over.offered"
+    HAND_OVER_ACCEPTED = "hand-over.accepted"
     QUESTIONNAIRE_ACTIVATED = "questionnaire.activated"
     QUESTIONNAIRE_ASSIGNED = "questionnaire.assigned"
     RESPONSE_SUBMITTED = "response.submitted"

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from kpro_graph.errors import ConfigurationError
 
@@ -31,7 +32,10 @@ class Settings:
     relay_url: str | None = field(
         default=None,
         repr=False,
-        metadata={"variable": "KPRO_RELAY_URL", "help": "PostgreSQL as the relay's role, for events"},
+        metadata={
+            "variable": "KPRO_RELAY_URL",
+            "help": "PostgreSQL as the relay's role, for events and the access log; never through a pooler",
+        },
     )
     folder: Path = field(
         default=Path(".kpro"),
@@ -45,6 +49,54 @@ class Settings:
             "help": "base64 of at least 32 random bytes: seals CPR numbers and cursors; unset: a file in KPRO_FOLDER",
         },
     )
+    keys: tuple[tuple[str, bytes], ...] = field(
+        default=(),
+        repr=False,
+        metadata={
+            "variable": "KPRO_KEYS",
+            "help": "keys for CPR numbers, `id:base64` of at least 32 random bytes each, comma separated: the first "
+            "seals, all open; unset: one made of KPRO_SECRET, or a file in KPRO_FOLDER",
+        },
+    )
+    access_log_heads: Path | None = field(
+        default=None,
+        metadata={
+            "variable": "KPRO_ACCESS_LOG_HEADS",
+            "help": "the file, outside the database, to which signed heads of the access log are added; unset: "
+            "`access-log-heads.jsonl` in KPRO_FOLDER",
+        },
+    )
+    access_log_key: bytes | None = field(
+        default=None,
+        repr=False,
+        metadata={
+            "variable": "KPRO_ACCESS_LOG_KEY",
+            "help": "base64 of 32 random bytes: the Ed25519 seed of the key that signs heads of the access log; unset: "
+            "derived from KPRO_SECRET",
+        },
+    )
+    pooler: str = field(
+        default="",
+        metadata={
+            "variable": "KPRO_POOLER",
+            "help": "`transaction` where KPRO_DATABASE_URL leads to a transaction pooler such as PgBouncer; unset: to "
+            "the server itself",
+        },
+    )
+    reception_code: int = field(
+        default=10,
+        metadata={
+            "variable": "KPRO_RECEPTION_CODE",
+            "help": "minutes a one-time code for a reception computer works if it is not used",
+        },
+    )
+    reception_idle: int = field(
+        default=120,
+        metadata={
+            "variable": "KPRO_RECEPTION_IDLE",
+            "help": "seconds without a request after which a session at a reception computer ends",
+        },
+    )
     plugins_folder: Path = field(
         default=Path("plugins"),
         metadata={"variable": "KPRO_PLUGINS_DIR", "help": "where a municipality's own plugins lie"},
@@ -56,6 +108,35 @@ class Settings:
     allowed_origins: tuple[str, ...] = field(
         default=(),
         metadata={"variable": "KPRO_ALLOWED_ORIGINS", "help": "origins, comma separated, that may open subscriptions"},
+    )
+    public_url: str | None = field(
+        default=None,
+        metadata={
+            "variable": "KPRO_PUBLIC_URL",
+            "help": "how browsers reach this installation, such as https://kpro.example.dk; needed for sign-in",
+        },
+    )
+    identity_providers: Path | None = field(
+        default=None,
+        metadata={
+            "variable": "KPRO_IDENTITY_PROVIDERS",
+            "help": "the TOML file that describes the identity providers; unset: nobody signs in by OpenID Connect",
+        },
+    )
+    session_idle: int = field(
+        default=30,
+        metadata={"variable": "KPRO_SESSION_IDLE", "help": "minutes without use after which a browser's session ends"},
+    )
+    session_longest: int = field(
+        default=600,
+        metadata={"variable": "KPRO_SESSION_LONGEST", "help": "minutes after which a browser's session ends anyway"},
+    )
+    recognition: int = field(
+        default=1,
+        metadata={
+            "variable": "KPRO_RECOGNITION",
+            "help": "seconds for which whoever was authenticated is not looked up again; 0: looked up at every request",
+        },
     )
 
     @classmethod
@@ -74,6 +155,16 @@ class Settings:
         return cls(**values)  # type: ignore[arg-type]
 
     @property
+    def heads(self) -> Path:
+        """Return the file that signed heads of the access log are added to."""
+        return self.access_log_heads or self.folder / "access-log-heads.jsonl"
+
+    @property
+    def pooled(self) -> bool:
+        """Say whether a transaction pooler stands between the API and PostgreSQL."""
+        return self.pooler == "transaction"
+
+    @property
     def embedded(self) -> bool:
         """Say whether PostgreSQL is ours to start: it is when no address of one is given."""
         return self.database_url is None and self.migration_url is None and self.relay_url is None
@@ -89,23 +180,81 @@ def variables() -> list[tuple[str, str, str]]:
 
 def _parsed(name: str, text: str, variable: str) -> object:
     match name:
-        case "folder" | "plugins_folder":
+        case "folder" | "plugins_folder" | "access_log_heads" | "identity_providers":
             return Path(text)
-        case "connections":
-            if not text.isdigit() or not 1 <= int(text) <= 500:
-                raise ConfigurationError(f"{variable} is a number from 1 to 500")
-            return int(text)
+        case "connections" | "session_idle" | "session_longest" | "reception_code" | "reception_idle" | "recognition":
+            return _number(text, variable, *_NUMBERS[name])
+        case "public_url":
+            return _public_url(text, variable)
         case "allowed_origins":
             return tuple(origin.strip() for origin in text.split(",") if origin.strip())
         case "secret":
-            try:
-                secret = base64.b64decode(text, validate=True)
-            except (binascii.Error, ValueError) as error:
-                raise ConfigurationError(f"{variable} is not base64") from error
-            if len(secret) < 32:
-                raise ConfigurationError(f"{variable} must hold at least 32 bytes")
-            return secret
+            return _random_bytes(text, variable)
+        case "access_log_key":
+            return _seed(text, variable)
+        case "pooler":
+            if text != "transaction":
+                raise ConfigurationError(f"{variable} is `transaction`, or unset")
+            return text
+        case "keys":
+            return _keys(text, variable)
         case _:
             if not text.startswith(("postgres://", "postgresql://")):
                 raise ConfigurationError(f"{variable} must begin with postgresql://")
             return text
+
+
+def _public_url(text: str, variable: str) -> str:
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{variable} is not an address") from error
+    if parts.scheme not in {"https", "http"} or not host or "@" in parts.netloc:
+        raise ConfigurationError(f"{variable} must begin with https://")
+    if parts.scheme == "http" and host not in {"127.0.0.1", "::1", "localhost"}:
+        raise ConfigurationError(f"{variable} must begin with https://; only this machine itself may do without")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ConfigurationError(f"{variable} has no path: the product answers at the root of its host")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+_NUMBERS = {
+    "connections": (1, 500, ""),
+    "session_idle": (1, 1440, " of minutes"),
+    "session_longest": (1, 1440, " of minutes"),
+    "reception_code": (1, 60, " of minutes"),
+    "reception_idle": (10, 600, " of seconds"),
+    "recognition": (0, 10, " of seconds"),
+}
+
+
+def _number(text: str, variable: str, least: int, most: int, unit: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
+        raise ConfigurationError(f"{variable} is a number{unit} from {least} to {most}")
+    return int(text)
+
+
+def _random_bytes(text: str, variable: str) -> bytes:
+    try:
+        secret = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ConfigurationError(f"{variable} is not base64") from error
+    if len(secret) < 32:
+        raise ConfigurationError(f"{variable} must hold at least 32 bytes")
+    return secret
+
+
+def _seed(text: str, variable: str) -> bytes:
+    seed = _random_bytes(text, variable)
+    if len(seed) != 32:
+        raise ConfigurationError(f"{variable} must hold 32 bytes, no more")
+    return seed
+
+
+def _keys(text: str, variable: str) -> tuple[tuple[str, bytes], ...]:
+    pairs = [part.strip().partition(":") for part in text.split(",") if part.strip()]
+    keys = tuple((name, _random_bytes(material, f"each key of {variable}")) for name, _, material in pairs)
+    if len({name for name, _ in keys}) < len(keys):
+        raise ConfigurationError(f"{variable} names two keys by one id")
+    return keys

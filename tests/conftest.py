@@ -19,6 +19,7 @@ from kpro_graph.settings import Settings
 from kpro_graph.storage.embedded import EmbeddedServer, open_embedded
 from kpro_graph.storage.migrate import migrate
 from tests.living import Api, serving
+from tests.people import PEOPLE
 
 ROOT = Path(__file__).parent.parent
 SECRET = b"a secret of the tests, long enough for everything made of it"
@@ -57,7 +58,10 @@ class Worlds:
             migration_url=self.postgres.dsn("kpro_owner", database),
             relay_url=self.postgres.dsn("kpro_relay", database),
             secret=SECRET,
+            folder=self.postgres.folder.parent / "folders" / database,
             plugins_folder=ROOT / "plugins",
+            # Tests change what somebody may and ask again at once; what is remembered has tests of its own.
+            recognition=0,
         )
 
     @asynccontextmanager
@@ -67,6 +71,7 @@ class Worlds:
         host = PluginHost(settings.plugins_folder)
         identity = DemoIdentity(DEMO_SECRET, DemoDirectory())
         host.add(identity, FOLDER)
+        host.add(PEOPLE, PEOPLE.folder(settings.folder))
         async with Product(settings, host) as product:
             yield product, identity
 

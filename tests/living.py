@@ -15,8 +15,11 @@ import uvicorn
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from kpro_graph.actors import Credentials, Identity
 from kpro_graph.app import Product, make_app
 from kpro_graph.plugins.demo_identity import DemoIdentity
+from tests.agreement import agree
+from tests.people import PEOPLE
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -35,39 +38,51 @@ class Api:
         self.address = address
         self.http = httpx.AsyncClient(base_url=address, timeout=30)
 
-    def token(self, name: str, municipality: str = "0101") -> str:
-        """Return a bearer token."""
-        return self.identity.issue(name, municipality)
+    def token(self, who: str | Identity, municipality: str = "0101") -> str:
+        """Return a bearer token for one of the demo's actors, or for somebody a test has made up."""
+        return self.identity.issue(who, municipality) if isinstance(who, str) else PEOPLE.token(who)
 
     async def post(
-        self, document: str, variables: dict[str, Any] | None = None, *, token: str | None = None
+        self, document: str, variables: dict[str, Any] | None = None, *, token: str | None = None, context: str = ""
     ) -> httpx.Response:
-        """Send one operation as it is."""
+        """Send one operation as it is; ``context`` is where or for whom the caller chooses to act."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        if context:
+            headers["Kpro-Context"] = context
         return await self.http.post("/graphql/", json={"query": document, "variables": variables}, headers=headers)
 
-    async def answer(self, document: str, as_: str, municipality: str = "0101", **variables: Any) -> dict[str, Any]:
+    async def answer(
+        self, document: str, as_: str | Identity, municipality: str = "0101", *, context: str = "", **variables: Any
+    ) -> dict[str, Any]:
         """Run a document, or the example with that name, and return the whole answer."""
         text = document if "{" in document else example(document)
-        response = await self.post(text, variables, token=self.token(as_, municipality))
+        response = await self.post(text, variables, token=self.token(as_, municipality), context=context)
         assert response.status_code == 200, response.text
         return dict(response.json())
 
-    async def run(self, document: str, as_: str, municipality: str = "0101", **variables: Any) -> Any:
+    async def run(
+        self, document: str, as_: str | Identity, municipality: str = "0101", *, context: str = "", **variables: Any
+    ) -> Any:
         """Run a document, or the example with that name, that must succeed; return its data."""
-        answer = await self.answer(document, as_, municipality, **variables)
+        answer = await self.answer(document, as_, municipality, context=context, **variables)
         assert "errors" not in answer, answer["errors"]
+        text = document if "{" in document else example(document)
+        if "mutation" not in text:
+            # Whatever the tests ask, both executions answer alike and write the same lines.
+            shown = Credentials("bearer", self.token(as_, municipality), "127.0.0.1", context)
+            actor = await self.product.authenticate(shown)
+            await agree(self.product.application, actor, text, variables)
         return answer["data"]
 
     @asynccontextmanager
     async def follow(
-        self, document: str, as_: str, municipality: str = "0101", **variables: Any
+        self, document: str, as_: str | Identity, municipality: str = "0101", *, context: str = "", **variables: Any
     ) -> AsyncIterator[Following]:
         """Open a subscription over graphql-transport-ws."""
         text = document if "{" in document else example(document)
         address = self.address.replace("http", "ws", 1) + "/graphql/"
         async with connect(address, subprotocols=[Subprotocol("graphql-transport-ws")]) as channel:
-            hello = {"Authorization": f"Bearer {self.token(as_, municipality)}"}
+            hello = {"Authorization": f"Bearer {self.token(as_, municipality)}", "context": context}
             await channel.send(json.dumps({"type": "connection_init", "payload": hello}))
             assert json.loads(await channel.recv())["type"] == "connection_ack"
             subscribe = {"id": "1", "type": "subscribe", "payload": {"query": text, "variables": variables}}

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from kpro_graph import catalogue, identity
-from kpro_graph.questionnaires import QuestionnaireInvalid, read_json
+from kpro_graph.questionnaires import Json, QuestionnaireInvalid, Status, read_json, write_json, write_rule_set
 from tests.living import Api
+from tests.sheets import RULES, URL
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,15 @@ async def test_a_national_questionnaire_taken_in_can_be_assigned(api: Api, forms
         await catalogue.activate(change, row.id)
     found = await api.run("questionnaires", "enroller", url=row.url)
     assert [node["national"] for node in found["questionnaires"]["nodes"]] == [True]
+
+
+async def test_a_rule_set_speaks_by_the_status_it_has_now_not_by_the_one_it_was_written_with(api: Api) -> None:
+    asked: dict[str, Json] = {"resourceType": "Questionnaire", "url": URL, "version": "1.0.0", "status": "active"}
+    asked["item"] = [{"linkId": "pain", "type": "integer"}, {"linkId": "mood", "type": "integer"}]
+    written = write_rule_set(RULES.under(Status.DRAFT))
+    async with api.product.database.change(identity.operator(0), "test") as change:
+        row, _ = await catalogue.install(change, write_json(asked), written)
+        await change.fetch("UPDATE rule_set SET status = 'approved' WHERE questionnaire_id = $1", (row.id,))
+        found = await catalogue.compiled(change, 0, row.id)
+    assert found.rules is not None
+    assert (found.rules.status, found.rules.content_hash) == (Status.APPROVED, RULES.content_hash)

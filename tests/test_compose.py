@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.resources
 import importlib.util
 import json
@@ -9,6 +10,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +23,7 @@ import typer.main
 import yaml
 
 from kpro_graph import commands
+from kpro_graph.app import load_signing_key
 from kpro_graph.errors import ConfigurationError
 from kpro_graph.settings import Settings, variables
 from kpro_graph.storage.cipher import Cipher
@@ -28,6 +31,8 @@ from kpro_graph.storage.database import Database
 from kpro_graph.storage.embedded import EmbeddedServer, open_embedded
 from kpro_graph.storage.migrate import migrate
 from kpro_graph.storage.tables import new_id
+from kpro_graph.storage.verification import verify
+from kpro_graph.storage.witness import SigningKey
 
 HOUSE = Path(__file__).parent.parent
 OURS = ("migrate", "api", "worker")
@@ -111,6 +116,33 @@ def test_each_service_holds_one_database_password_and_the_api_is_not_the_owner(c
         "api": {"KPRO_API_PASSWORD"},
         "worker": {"KPRO_RELAY_PASSWORD"},
     }
+
+
+def test_the_api_alone_opens_cpr_numbers_and_the_worker_alone_signs_the_access_log(compose: dict[str, Any]) -> None:
+    def holding(secret: str) -> set[str]:
+        return {name for name in OURS if secret in compose["services"][name]["environment"]}
+
+    assert (holding("KPRO_SECRET"), holding("KPRO_ACCESS_LOG_KEY")) == ({"api"}, {"worker"})
+    assert "--no-relay" in compose["services"]["api"]["command"]
+    given = {name: _filled(str(value)) for name, value in compose["services"]["worker"]["environment"].items()}
+    assert load_signing_key(Settings.read(given)).public == SigningKey(bytes(32)).public
+
+
+def test_the_signed_heads_lie_on_a_volume_of_their_own_that_the_worker_can_write(
+    compose: dict[str, Any], dockerfile: list[list[str]]
+) -> None:
+    worker = compose["services"]["worker"]
+    heads = Path(worker["environment"]["KPRO_ACCESS_LOG_HEADS"])
+    mounted = {place: volume for volume, place in (each.split(":") for each in worker["volumes"])}
+    volume = mounted[str(heads.parent)]
+    assert volume in compose["volumes"]
+    elsewhere = [each for name, service in compose["services"].items() if name != "worker"
+                 for each in service.get("volumes", [])]  # fmt: skip
+    assert not [each for each in elsewhere if each.startswith(f"{volume}:")]
+    # A new volume belongs to whoever owns the folder in the image.
+    made = [line for line in dockerfile if line[:2] == ["RUN", "install"] and str(heads.parent) in line]
+    assert len(made) == 1
+    assert {"--directory", "--owner=10001", "--group=10001"} <= set(made[0])
 
 
 def test_what_serves_waits_for_the_migrations_and_they_for_a_healthy_database(compose: dict[str, Any]) -> None:
@@ -228,11 +260,46 @@ async def test_the_roles_carry_the_whole_product_and_the_worker_is_seen_to_fall_
         await Database.open(server.dsn("kpro_owner", DATABASE), Cipher(bytes(32)), size=1)
 
     healthy = _load("worker_healthy")
-    assert await healthy.waiting(server.dsn("kpro_relay", DATABASE)) == 0
-    await _record_an_event(server, datetime.now(UTC) - timedelta(seconds=20))
-    assert await healthy.waiting(server.dsn("kpro_relay", DATABASE)) == 0
-    await _record_an_event(server, datetime.now(UTC) - timedelta(seconds=40))
-    assert await healthy.waiting(server.dsn("kpro_relay", DATABASE)) == 1
+    relay = server.dsn("kpro_relay", DATABASE)
+    assert await healthy.waiting(relay) == {}
+    await _record(server, event=20, line=50)
+    assert await healthy.waiting(relay) == {}
+    await _record(server, event=40)
+    assert await healthy.waiting(relay) == {"events": 1}
+    await _record(server, line=70)
+    assert await healthy.waiting(relay) == {"events": 1, "lines of the access log": 1}
+
+
+async def test_the_worker_runs_on_what_compose_gives_it(
+    server: EmbeddedServer, compose: dict[str, Any], tmp_path: Path
+) -> None:
+    await _bare(server)
+    assert _make_roles(server, PASSWORDS).returncode == 0
+    await migrate(server.dsn("kpro_owner", DATABASE))
+    await _record(server, event=1, line=1)
+    given = {name: _filled(str(value)) for name, value in compose["services"]["worker"]["environment"].items()}
+    for name in ("KPRO_DATABASE_URL", "KPRO_RELAY_URL"):
+        assert name in given
+        given[name] = server.dsn("kpro_relay", DATABASE)
+    heads = tmp_path / Path(given["KPRO_ACCESS_LOG_HEADS"]).name
+    given["KPRO_ACCESS_LOG_HEADS"] = str(heads)
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "KPRO_"))}
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "kpro_graph", *compose["services"]["worker"]["command"], cwd=HOUSE,
+        env={**known, **given}, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert worker.stdout is not None
+        assert await asyncio.wait_for(worker.stdout.readline(), 30) == b"kpro_graph worker is ready\n"
+        for _ in range(100):
+            if heads.exists() and heads.stat().st_size:
+                break
+            await asyncio.sleep(0.1)
+        found = await verify(server.dsn("kpro_relay", DATABASE), [heads], [SigningKey(bytes(32)).public])
+        assert (found.findings, found.lines, found.heads) == ([], 1, 1)
+    finally:
+        worker.terminate()
+        assert await asyncio.wait_for(worker.wait(), 15) == 0
 
 
 @pytest.mark.parametrize(
@@ -250,7 +317,8 @@ async def test_without_three_real_passwords_no_role_is_made(server: EmbeddedServ
         await admin.close()
 
 
-async def _record_an_event(server: EmbeddedServer, when: datetime) -> None:
+async def _record(server: EmbeddedServer, *, event: int | None = None, line: int | None = None) -> None:
+    """Leave an event, and a line of the access log, as old as so many seconds."""
     owner = await asyncpg.connect(**server.parameters("kpro_owner", DATABASE))
     try:
         async with owner.transaction():
@@ -258,12 +326,21 @@ async def _record_an_event(server: EmbeddedServer, when: datetime) -> None:
             await owner.execute(
                 "INSERT INTO municipality (id, name, cvr) VALUES (101, 'København', '') ON CONFLICT DO NOTHING"
             )
-            await owner.execute(
-                "INSERT INTO event (municipality_id, id, type, subject_type, subject_id, subject_version, recorded_at)"
-                " VALUES (101, $1, 'response.submitted', 'QuestionnaireResponse', $1, 1, $2)",
-                new_id(),
-                when,
-            )
+            now = datetime.now(UTC)
+            if event is not None:
+                await owner.execute(
+                    "INSERT INTO event (municipality_id, id, type, subject_type, subject_id, subject_version,"
+                    " recorded_at) VALUES (101, $1, 'response.submitted', 'QuestionnaireResponse', $1, 1, $2)",
+                    new_id(), now - timedelta(seconds=event),
+                )  # fmt: skip
+            if line is not None:
+                await owner.execute(
+                    "INSERT INTO access_log (municipality_id, id, operation_id, operation, action, actor_kind,"
+                    " actor_id, roles, purpose, override, fields_seen, questionnaires, trace_id, viewers, protected,"
+                    " recorded_at) VALUES (101, $1, $1, 'Tested', 'search', 'employee', $1, '', 'treatment', false, '',"
+                    " '{}', '', '{}', false, $2)",
+                    new_id(), now - timedelta(seconds=line),
+                )  # fmt: skip
     finally:
         await owner.close()
 
@@ -293,4 +370,4 @@ def _quoted(words: list[str]) -> list[str]:
     return [re.sub(r"[^\[\],]+", lambda match: json.dumps(match[0]), word) for word in words]
 
 
-_VALUES = {"KPRO_SECRET": "A" * 64}
+_VALUES = {"KPRO_SECRET": "A" * 64, "KPRO_ACCESS_LOG_KEY": "A" * 43 + "="}

@@ -98,6 +98,35 @@ def test_what_is_no_cpr_number_is_rejected_with_the_reason_and_without_the_text(
     assert not text or text not in f"{error!r} {error} {vars(error)}"
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "born"),
+    [
+        ("2512489996", CprKind.CPR, date(1948, 12, 25)),
+        ("0501792275", CprKind.CPR, date(1979, 1, 5)),
+        ("1107744882", CprKind.CPR, date(1974, 7, 11)),
+        ("0101370000", CprKind.CPR, date(1937, 1, 1)),
+        ("0101374000", CprKind.CPR, date(1937, 1, 1)),
+        ("311299-4008", CprKind.CPR, date(1999, 12, 31)),
+        ("0101584000", CprKind.CPR, date(1958, 1, 1)),
+        ("0101585000", CprKind.CPR, date(1858, 1, 1)),
+        ("0101575000", None, None),  # the seventh digit says 2057
+        ("6112489996", CprKind.SUBSTITUTE, date(1948, 12, 1)),
+        ("0703921VJ4", CprKind.X_ECPR, date(1992, 3, 7)),
+        ("1206550VK9", CprKind.D_ECPR, date(1955, 6, 12)),
+    ],
+)
+def test_the_examples_that_are_known_are_judged_as_they_should_be(
+    text: str, kind: CprKind | None, born: date | None
+) -> None:
+    if kind is None:
+        with pytest.raises(CprInvalid) as caught:
+            parse(text, today=TODAY)
+        assert caught.value.reason is CprReason.FUTURE
+    else:
+        read = parse(text, today=TODAY)
+        assert (read.kind, read.birth_date) == (kind, born)
+
+
 def test_born_today_is_not_the_future() -> None:
     assert parse("2311264000", today=TODAY).birth_date == TODAY
 

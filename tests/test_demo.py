@@ -472,7 +472,7 @@ async def test_a_person_whom_another_municipality_knows_is_that_person_here_too(
             "INSERT INTO person (id, cpr_index, cpr_sealed) VALUES ($1, $2, $3)",
             known,
             cipher.index(number),
-            cipher.seal(number),
+            cipher.seal(number, known),
         )
         await load(product.database, owner, product.host, citizens=40)
         citizen = Demography().uuid_of("citizen", "0265", 1)
@@ -490,7 +490,7 @@ async def test_a_citizen_who_has_been_registered_already_is_left_alone(worlds: W
             "INSERT INTO person (id, cpr_index, cpr_sealed) VALUES ($1, $2, $3)",
             UUID(int=1),
             cipher.index(number),
-            cipher.seal(number),
+            cipher.seal(number, UUID(int=1)),
         )
         await connection.execute(
             "INSERT INTO citizen (municipality_id, id, person_id, given_name, family_name, display_name, sort_name,"
@@ -522,12 +522,12 @@ async def test_cpr_numbers_are_sealed_and_found_by_index_only(worlds: Worlds, wo
     number = Demography().citizen_cpr("0851", 3)
     async with looking(worlds, owner) as connection:
         row = await connection.fetchrow(
-            "SELECT cpr_sealed FROM person WHERE cpr_index = $1", product.database.cipher.index(number)
+            "SELECT id, cpr_sealed FROM person WHERE cpr_index = $1", product.database.cipher.index(number)
         )
-        assert product.database.cipher.unseal(row["cpr_sealed"]) == number
+        assert product.database.cipher.unseal(row["cpr_sealed"], row["id"]) == number
         assert number.encode() not in row["cpr_sealed"]
-        sealed = await connection.fetch("SELECT cpr_sealed FROM employee WHERE municipality_id = 851")
-        numbers = {product.database.cipher.unseal(each["cpr_sealed"]) for each in sealed}
+        sealed = await connection.fetch("SELECT id, cpr_sealed FROM employee WHERE municipality_id = 851")
+        numbers = {product.database.cipher.unseal(each["cpr_sealed"], each["id"]) for each in sealed}
         assert numbers == {person.cpr for person in Demography().employees("0851")}
 
 

@@ -219,7 +219,47 @@ def test_a_bad_line_is_answered_by_its_error_and_ends_nothing() -> None:
     assert all(each["valid"] for each in told[1::2])
     assert [each["id"] for each in told[::2]] == [None, None, None, None, 1, 2, 3, 4, 5, 6, None]
     assert all(isinstance(each["error"], str) for each in told[::2])
-    assert told[12]["problems"][0]["location"] == "Questionnaire.item[0]"
+    refused = told[12]
+    assert refused["problems"][0]["location"] == "Questionnaire.item[0]"
+    assert (refused["valid"], refused["enabled"], refused["response"]) == (False, [], None)
+
+
+def test_value_sets_come_with_a_line_beside_the_questionnaire_that_names_them() -> None:
+    chosen = {"linkId": "q", "type": "choice", "answerValueSet": "urn:test:set"}
+    questionnaire = {"resourceType": "Questionnaire", "status": "active", "item": [chosen]}
+    coding = {"system": "urn:s", "code": "z"}
+    given = {
+        "resourceType": "QuestionnaireResponse", "status": "completed",
+        "item": [{"linkId": "q", "answer": [{"valueCoding": coding}]}],
+    }  # fmt: skip
+    codes = {"include": [{"system": "urn:s", "concept": [{"code": "a"}]}]}
+    value_set = {"resourceType": "ValueSet", "url": "urn:test:set", "status": "active", "compose": codes}
+    lines = line(id=1, questionnaire=questionnaire, response=given) + line(
+        id=2, questionnaire=questionnaire, response=given, supporting_resources=[value_set]
+    )
+    told = rows(run("response", "evaluate", "--batch", given=lines))
+    assert [[each["code"] for each in row["problems"]] for row in told] == [
+        ["value_set_unresolved"],
+        ["not_in_value_set"],
+    ]
+
+
+def test_a_response_that_says_the_same_thing_twice_is_refused() -> None:
+    head = b'{"id": 1, "questionnaire": ' + write_json(QUESTIONNAIRE) + b', "response": '
+    twice = b'{"resourceType": "QuestionnaireResponse", "status": "completed", "status": "in-progress"}'
+    (told,) = rows(run("response", "evaluate", "--batch", given=head + twice + b"}\n"))
+    assert (told["valid"], [each["code"] for each in told["problems"]]) == (False, ["repeated_key"])
+
+
+def test_a_refused_questionnaire_is_told_to_scripts_with_its_reasons(tmp_path: Path) -> None:
+    file = tmp_path / "form.json"
+    file.write_bytes(write_json({"resourceType": "Questionnaire", "status": "active", "item": [{"linkId": "a"}]}))
+    done = run("questionnaire", "check", str(file), "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["mayActivate"]) == (1, False)
+    assert [(each["code"], each["linkIds"], each["location"]) for each in told["findings"]] == [
+        ("questionnaire_item_without_type", ["a"], "Questionnaire.item[0]")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -102,9 +102,8 @@ async def test_ids_tell_nothing_and_hold_no_cpr_number(api: Api) -> None:
 
 async def statements(api: Api, first: int) -> tuple[int, int]:
     """Return how many SQL statements a worklist page of this size costs, and how many citizens it holds."""
+    team = await team_of(api)
     ran: list[str] = []
-    database = api.product.database
-    original = type(database).read
     from kpro_graph.storage.database import Reading
 
     fetch = Reading.fetch
@@ -115,21 +114,17 @@ async def statements(api: Api, first: int) -> tuple[int, int]:
 
     Reading.fetch = counting  # type: ignore[method-assign]
     try:
-        data = await api.run("worklist", "viewer", careTeam=await team_of(api), first=first)
+        answer = await api.answer("worklist", "viewer", careTeam=team, first=first)
     finally:
         Reading.fetch = fetch  # type: ignore[method-assign]
-    assert type(database).read is original
-    return sum("episode_of_care t" in sql or "response t" in sql or "score t" in sql or "citizen t" in sql
-               or "interpretation t" in sql or "questionnaire t" in sql for sql in ran), len(
-        data["careTeam"]["worklist"]["nodes"]
-    )  # fmt: skip
+    return len(ran), len(answer["data"]["careTeam"]["worklist"]["nodes"])
 
 
 async def test_the_worklist_costs_the_same_number_of_statements_however_many_citizens(api: Api) -> None:
     few, small = await statements(api, 2)
     many, large = await statements(api, 100)
     assert small < large
-    assert few == many <= 7
+    assert few == many == 1
 
 
 async def log_lines(api: Api, since: int) -> list[dict[str, Any]]:
@@ -182,9 +177,8 @@ async def test_the_citizen_sees_their_own_and_no_colours(api: Api) -> None:
     for response in data["me"]["citizen"]["responses"]["nodes"]:
         assert response["answers"]
         assert response["scores"] == response["interpretations"] == []
-    refused = await api.answer("{ me { citizen { responses { nodes { colour } } } } }", "citizen")
-    if data["me"]["citizen"]["responses"]["nodes"]:
-        assert {error["extensions"]["code"] for error in refused["errors"]} == {"FORBIDDEN"}
+    coloured = await api.run("{ me { citizen { responses { nodes { colour } } } } }", "citizen")
+    assert {node["colour"] for node in coloured["me"]["citizen"]["responses"]["nodes"]} <= {None}
 
 
 async def test_a_fault_of_ours_is_masked_and_found_again_by_its_reference(

@@ -6,7 +6,17 @@ import sys
 
 import typer
 
-from kpro_graph.commands import evaluating, maintenance, proving, query, questionnaire, serving, tokens
+from kpro_graph.commands import (
+    access_log,
+    evaluating,
+    keys,
+    maintenance,
+    proving,
+    query,
+    questionnaire,
+    serving,
+    tokens,
+)
 from kpro_graph.commands.output import problem
 from kpro_graph.errors import KproError
 
@@ -27,6 +37,8 @@ query.register(app)
 evaluating.register(app)
 proving.register(app)
 app.add_typer(questionnaire.app, name="questionnaire")
+app.add_typer(access_log.app, name="access-log")
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

@@ -13,11 +13,14 @@ from typing import Any, BinaryIO, Generic, TypeVar
 import msgspec
 
 from kpro_graph.questionnaires import (
+    LIMITS,
     DocumentRefused,
     Evaluation,
     Interpretation,
+    Json,
     Limits,
     Problem,
+    Questionnaire,
     QuestionnaireInvalid,
     RuleSetInvalid,
     Score,
@@ -26,11 +29,12 @@ from kpro_graph.questionnaires import (
     read_json,
     read_questionnaire,
     read_rule_set,
+    refuse_repeated_keys,
     write_json,
 )
 from kpro_graph.questionnaires.expressions import run_batch
 
-__all__ = ["answer_evaluation", "answer_expression", "stream", "tell_evaluation"]
+__all__ = ["answer_evaluation", "answer_expression", "read_response", "stream", "tell_evaluation"]
 
 _LONGEST = 20_000_000
 _REMEMBERED = 16
@@ -98,7 +102,11 @@ def answer_expression(line: bytes) -> bytes | None:
 
 
 def answer_evaluation(line: bytes) -> bytes | None:
-    """Answer ``{id, questionnaire, response, rules?, draft?}`` with what became of the response, or an error.
+    """Answer ``{id, questionnaire, response, rules?, draft?, supporting_resources?}`` with what became of it.
+
+    ``supporting_resources`` are value sets and code systems that the questionnaire names and does not contain. Where
+    the questionnaire or the response cannot be read at all, the response is not valid and ``error`` says why; a line
+    that asks nothing has only ``{id, error}``.
 
     Questionnaires and rule sets are remembered by their text, the latest few of them, so that many responses to one
     questionnaire are answered quickly.
@@ -106,16 +114,19 @@ def answer_evaluation(line: bytes) -> bytes | None:
     try:
         parts = _LINE.decode(line)
     except RecursionError:
-        return _refuse(_identify(line), "the line is nested too deeply")
+        deep = [tell_problem(make_problem("too_deep", location="QuestionnaireResponse", limit=LIMITS.depth))]
+        return _refuse(_identify(line), "the line is nested too deeply", valid=False, problems=deep, **_NOTHING)
     except (msgspec.DecodeError, UnicodeError):
         return _refuse(_identify(line), "the line is no JSON object in UTF-8")
     identity = _identity(parts)
     if "questionnaire" not in parts or "response" not in parts:
         return _refuse(identity, "the line has no questionnaire, or no response")
-    questionnaire = _questionnaires.read(bytes(parts["questionnaire"]))
+    asked = bytes(parts["questionnaire"]), bytes(parts.get("supporting_resources", msgspec.Raw(b"[]")))
+    questionnaire = _questionnaires.read(*asked)
     if isinstance(questionnaire, QuestionnaireInvalid):
         problems = [tell_problem(each) for each in questionnaire.problems]
-        return _refuse(identity, f"the questionnaire is refused: {questionnaire}", problems=problems)
+        said = f"the questionnaire is refused: {questionnaire}"
+        return _refuse(identity, said, valid=False, problems=problems, **_NOTHING)
     rules = _rule_sets.read(bytes(parts["rules"])) if "rules" in parts else None
     if isinstance(rules, RuleSetInvalid):
         faults = [{"path": each.path, "message": each.message.en} for each in rules.problems]
@@ -124,12 +135,23 @@ def answer_evaluation(line: bytes) -> bytes | None:
     if draft not in (b"true", b"false"):
         return _refuse(identity, "draft is not true or false")
     try:
-        response = read_json(bytes(parts["response"]))
+        response = read_response(bytes(parts["response"]))
     except DocumentRefused as refused:
         problem = make_problem(refused.reason, location="QuestionnaireResponse", limit=refused.limit)
         return write_json({"id": identity, "valid": False, "problems": [tell_problem(problem)], **_NOTHING})
     evaluation = evaluate(questionnaire, response, rules=rules, draft=draft == b"true")
     return write_json({"id": identity, **tell_evaluation(evaluation)})
+
+
+def read_response(text: bytes) -> Json:
+    """Read a response; what gives the same key twice is refused, since only one of the two would be judged.
+
+    Raises:
+        DocumentRefused: it is no JSON, or beyond the limits.
+    """
+    response = read_json(text)
+    refuse_repeated_keys(text)
+    return response
 
 
 def tell_evaluation(evaluation: Evaluation) -> dict[str, Any]:
@@ -190,17 +212,17 @@ _NOTHING: dict[str, Any] = {"enabled": [], "response": None, "scores": [], "colo
 class _Remembered(Generic[_Read, _Invalid]):
     """What was read latest, by its text; also what was refused, with the refusal."""
 
-    def __init__(self, read: Callable[[bytes], _Read], refusal: type[_Invalid]) -> None:
+    def __init__(self, read: Callable[..., _Read], refusal: type[_Invalid]) -> None:
         self._read = read
         self._refusal = refusal
         self._known: OrderedDict[bytes, _Read | _Invalid] = OrderedDict()
 
-    def read(self, text: bytes) -> _Read | _Invalid:
-        key = hashlib.blake2b(text).digest()
+    def read(self, *texts: bytes) -> _Read | _Invalid:
+        key = b"".join(hashlib.blake2b(text).digest() for text in texts)
         known = self._known.get(key)
         if known is None:
             try:
-                known = self._read(text)
+                known = self._read(*texts)
             except self._refusal as refused:
                 known = refused
             self._known[key] = known
@@ -210,7 +232,18 @@ class _Remembered(Generic[_Read, _Invalid]):
         return known
 
 
-_questionnaires = _Remembered(read_questionnaire, QuestionnaireInvalid)
+def _read_questionnaire(text: bytes, supporting: bytes) -> Questionnaire:
+    try:
+        given = read_json(supporting)
+    except DocumentRefused as refused:
+        reason = make_problem(refused.reason, location="supporting_resources", limit=refused.limit)
+        raise QuestionnaireInvalid([reason]) from None
+    return read_questionnaire(
+        text, value_sets=[each for each in given if isinstance(each, dict)] if isinstance(given, list) else ()
+    )
+
+
+_questionnaires = _Remembered(_read_questionnaire, QuestionnaireInvalid)
 _rule_sets = _Remembered(read_rule_set, RuleSetInvalid)
 
 

@@ -48,14 +48,16 @@ def evaluate_response(
         bool,
         typer.Option(
             "--batch",
-            help="Read lines {id, questionnaire, response, rules?, draft?} from standard input, write a line each.",
+            help="Read lines {id, questionnaire, response, rules?, draft?, supporting_resources?} from standard input, "
+            "write a line each.",
         ),
     ] = False,
 ) -> None:
     """Check, calculate, score and interpret a response. The exit code is 1 if it is not valid.
 
-    With --batch each line is answered by {id, valid, problems, enabled, response, scores, colours}, or by {id, error}
-    where it cannot be answered; the exit code is then 0.
+    With --batch each line is answered by {id, valid, problems, enabled, response, scores, colours}, with an error
+    beside them where the questionnaire or the response cannot be read, or by {id, error} where the line asks nothing;
+    the exit code is then 0.
     """
     if batch:
         if file or questionnaire or rules or draft:
@@ -66,11 +68,12 @@ def evaluate_response(
         return
     if file is None or questionnaire is None:
         raise typer.BadParameter("a response and --questionnaire are needed, or --batch")
-    from kpro_graph.questionnaires import evaluate, read_json
+    from kpro_graph.commands.batch import read_response
+    from kpro_graph.questionnaires import evaluate
 
     asked = _read_questionnaire(questionnaire)
     rule_set = _read_rules(rules)
-    evaluation = evaluate(asked, _read(file, read_json), rules=rule_set, draft=draft)
+    evaluation = evaluate(asked, _read(file, read_response), rules=rule_set, draft=draft)
     if json:
         _print_json(_tell(evaluation))
     else:

@@ -11,7 +11,7 @@ from kpro_graph.commands import questionnaire as questionnaires
 from kpro_graph.commands.output import console, problem
 
 if TYPE_CHECKING:
-    from kpro_graph.questionnaires import Questionnaire, RuleSet
+    from kpro_graph.questionnaires import Problem, Questionnaire, RuleSet
     from kpro_graph.questionnaires.proof import Finding, Proof, ScoreRange
 
 __all__ = ["register"]
@@ -41,9 +41,10 @@ def check(
 
     Items that are never asked, answers after which no response is valid, circles, gaps and overlaps of colours, scores
     outside their range, worse answers that turn greener, faults of expressions and texts. What could not be decided is
-    said to be undecided. The exit code is 1 if a finding hinders that the version comes into use.
+    said to be undecided. The exit code is 1 if a finding hinders that the version comes into use, and where the file
+    is refused as no questionnaire that can be used; its findings are then the reasons.
     """
-    proof = _prove(file, rules)
+    proof = _prove(file, rules, json=json)
     if json:
         told = proof.to_json()
         del told["fixtures"]
@@ -67,13 +68,13 @@ def fixtures(file: _Questionnaire, rules: _Rules = None) -> None:
         raise typer.Exit(1)
 
 
-def _prove(file: Path, rules: Path | None) -> Proof:
+def _prove(file: Path, rules: Path | None, *, json: bool = False) -> Proof:
     from kpro_graph.questionnaires.proof import prove
 
-    return prove(_read_questionnaire(file), _read_rules(rules))
+    return prove(_read_questionnaire(file, json=json), _read_rules(rules))
 
 
-def _read_questionnaire(file: Path) -> Questionnaire:
+def _read_questionnaire(file: Path, *, json: bool) -> Questionnaire:
     from kpro_graph.questionnaires import QuestionnaireInvalid, read_questionnaire
 
     try:
@@ -82,7 +83,22 @@ def _read_questionnaire(file: Path) -> Questionnaire:
         problem(f"{file} is refused: it is no questionnaire that can be used")
         for fault in refused.problems:
             problem(f"  {fault.location}: {fault.en}")
+        if json:
+            reasons = [_tell_refusal(fault) for fault in refused.problems]
+            _print_json({"questionnaire": None, "ruleSet": None, "mayActivate": False, "findings": reasons})
     raise typer.Exit(1)
+
+
+def _tell_refusal(fault: Problem) -> dict[str, Any]:
+    """Return why a file is refused in the shape of a finding."""
+    return {
+        "code": fault.code,
+        "severity": fault.severity.value,
+        "linkIds": [fault.link_id] if fault.link_id else [],
+        "location": fault.location,
+        "da": fault.da,
+        "en": fault.en,
+    }
 
 
 def _read_rules(file: Path | None) -> RuleSet | None:

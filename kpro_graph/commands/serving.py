@@ -116,7 +116,10 @@ async def _serve_product(host: str, port: int, *, relay: bool) -> None:
 
 
 def worker() -> None:
-    """Give committed events their positions, as the relay's role, until stopped. Any number may run; one works."""
+    """Give committed events their positions and seal the access log, as the relay's role, until stopped.
+
+    Any number may run; one works.
+    """
     from kpro_graph.telemetry import configure_logging
 
     configure_logging()
@@ -124,17 +127,22 @@ def worker() -> None:
 
 
 async def _work() -> None:
-    from kpro_graph.app import databases
-    from kpro_graph.relay import Sequencer
+    from kpro_graph.app import databases, load_signing_key
+    from kpro_graph.relay import Sealer, Sequencer
+    from kpro_graph.storage.witness import Witness
 
-    async with databases(Settings.read()) as urls:
+    settings = Settings.read()
+    async with databases(settings) as urls:
         sequencer = Sequencer(urls.need("relay"))
+        sealer = Sealer(urls.need("relay"), Witness(settings.heads, load_signing_key(settings)))
         await sequencer.start()
+        await sealer.start()
         console.print("kpro_graph worker is ready")
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await stop.wait()
+        await sealer.stop()
         await sequencer.stop()
 
 

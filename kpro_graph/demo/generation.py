@@ -20,7 +20,7 @@ from kpro_graph.assignments import AssignmentStatus
 from kpro_graph.citizens import sort_name
 from kpro_graph.demo.answering import LEVELS, VARIANTS, Answering, Edition
 from kpro_graph.demography import CITIZENS_AT_MOST, DemoCitizen, DemoEmployee, Demography, DemoTeam
-from kpro_graph.episodes import EpisodeStatus, LegalBasis
+from kpro_graph.episodes import UNLIMITED, EpisodeStatus, LegalBasis
 from kpro_graph.errors import ConfigurationError
 from kpro_graph.responses.findings import Findings, write_receipt
 from kpro_graph.storage.tables import NATIONAL_LIBRARY
@@ -38,6 +38,9 @@ __all__ = [
 ]
 
 _SIZE = 250
+
+# Before an episode begins, the citizen has consented to nothing.
+_NOT_YET = (EpisodeStatus.PLANNED, EpisodeStatus.WAITLIST, EpisodeStatus.CANCELLED)
 
 # Roughly how many thousand people live there.
 _INHABITANTS = {"0101": 660, "0851": 225, "0810": 37, "0265": 92}
@@ -85,6 +88,7 @@ class EpisodeRow(NamedTuple):
     urgency: int
     last_response_at: datetime | None
     opened_by: UUID
+    consented_until: datetime | None
 
 
 class AssignmentRow(NamedTuple):
@@ -273,6 +277,7 @@ class _Course:
             max((each.findings.colour.urgency for each in latest), default=0),
             max((each.submitted_at for each in latest), default=None),
             self.enroller,
+            None if self.status in _NOT_YET else UNLIMITED,
         )
 
     def _given(self, person_id: UUID) -> Iterator[tuple[AssignmentRow, ResponseRow | None]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from kpro_graph import access
 from kpro_graph.demo.answering import Edition
@@ -23,6 +23,7 @@ __all__ = ["insert"]
 
 # The columns that the models read as text and the tables keep as JSON.
 _JSON = frozenset({"answers", "explanation"})
+_CONSENT = ("id", "citizen_id", "episode_id", "decision", "manner", "decided_at", "recorded_kind", "recorded_by")
 _PERSON = """
 INSERT INTO person (id, cpr_index, cpr_sealed, created_at)
 SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::timestamptz[])
@@ -43,6 +44,12 @@ async def insert(connection: Any, cipher: Cipher, batch: Batch) -> Counter[str]:
     citizens = [row._replace(person_id=persons[row.person_id]) for row in batch.citizens]
     await into.insert("citizens", access.CITIZEN, CitizenRow._fields, citizens)
     await into.insert("episodes", access.EPISODE, EpisodeRow._fields, batch.episodes)
+    decided = [
+        (uuid5(row.id, "consent"), row.citizen_id, row.id, "given", "oral", row.started_at, "employee", row.opened_by)
+        for row in batch.episodes
+        if row.consented_until is not None
+    ]
+    await into.insert("consents", access.CONSENT, _CONSENT, decided)
     await into.insert("assignments", access.ASSIGNMENT, AssignmentRow._fields, batch.assignments)
 
     patterns = _Patterns()
@@ -72,16 +79,28 @@ async def insert(connection: Any, cipher: Cipher, batch: Batch) -> Counter[str]:
 
 async def _insert_people(connection: Any, cipher: Cipher, batch: Batch) -> dict[UUID, UUID]:
     """Return the id each person really has, by the id they were to have."""
-    indexes = {person_id: cipher.index(person.cpr) for person_id, person in batch.people.items()}
-    await connection.execute(
-        _PERSON,
-        list(indexes),
-        list(indexes.values()),
-        [cipher.seal(person.cpr) for person in batch.people.values()],
-        [citizen.created_at for citizen in batch.citizens],
-    )
-    known = {row["cpr_index"]: row["id"] for row in await connection.fetch(_PERSONS, list(indexes.values()))}
-    return {person_id: known[index] for person_id, index in indexes.items()}
+    whose = {index: id_ for id_, person in batch.people.items() for index in cipher.indexes(person.cpr)}
+    known = await _known(connection, whose)
+    new = {
+        id_: (person.cpr, since.created_at)
+        for (id_, person), since in zip(batch.people.items(), batch.citizens, strict=True)
+        if id_ not in known
+    }
+    if new:
+        await connection.execute(
+            _PERSON,
+            list(new),
+            [cipher.index(number) for number, _ in new.values()],
+            [cipher.seal(number, id_) for id_, (number, _) in new.items()],
+            [since for _, since in new.values()],
+        )
+        known |= await _known(connection, whose)
+    return known
+
+
+async def _known(connection: Any, whose: Mapping[bytes, UUID]) -> dict[UUID, UUID]:
+    rows = await connection.fetch(_PERSONS, list(whose))
+    return {whose[row["cpr_index"]]: row["id"] for row in rows}
 
 
 class _Patterns:

@@ -125,7 +125,7 @@ async def _load_organisation(connection: Any, demography: Demography, code: str,
         for team in demography.care_teams(code):
             await connection.execute(_TEAM, number, team.id, team.unit, team.name, list(team.reason_codes))
         for person in demography.employees(code):
-            sealed = cipher.seal(person.cpr)
+            sealed = cipher.seal(person.cpr, person.id)
             await connection.execute(_EMPLOYEE, number, person.id, str(person.id), person.name, sealed)
             for team_id in person.teams:
                 member_id = uuid5(team_id, str(person.id))
@@ -152,11 +152,13 @@ class _Work:
 
     async def plan(self, connection: Any, code: str, number: int) -> None:
         """Find out which of the municipality's citizens are missing; whoever has a record there is not."""
-        numbers = {self.cipher.index(self.population.demography.citizen_cpr(code, n)): n for n in range(number)}
+        demography = self.population.demography
+        numbers = {i: n for n in range(number) for i in self.cipher.indexes(demography.citizen_cpr(code, n))}
         async with connection.transaction():
             await _enter(connection, int(code))
-            present = {row["cpr_index"] for row in await connection.fetch(_PRESENT, int(code), list(numbers))}
-        missing = [n for index, n in numbers.items() if index not in present]
+            rows = await connection.fetch(_PRESENT, int(code), list(numbers))
+        present = {numbers[row["cpr_index"]] for row in rows}
+        missing = [n for n in range(number) if n not in present]
         self._chunks += [(code, missing[start : start + _CHUNK]) for start in range(0, len(missing), _CHUNK)]
         self._there[code], self._wanted[code] = len(present), number
         self.present += len(present)

@@ -19,13 +19,14 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.unset import UNSET
 
 from kpro_graph.execution import ids, reference
-from kpro_graph.execution.sources import Condition, Order, Source
+from kpro_graph.execution.sources import NOTHING, Condition, Order, Source
 
 __all__ = [
     "Argument",
     "Batched",
     "Column",
     "DeclaredField",
+    "Lookup",
     "Relation",
     "Row",
     "Stored",
@@ -34,6 +35,7 @@ __all__ = [
     "column",
     "connection",
     "latest_per",
+    "lookup",
     "many",
     "member",
     "node_id",
@@ -73,8 +75,9 @@ class Argument:
         if value is None or value is UNSET:
             return None
         parsed = self.parse(value)
-        if parsed is None:
-            return Condition("false")
+        # No text that is stored holds NUL, and PostgreSQL takes no parameter that does.
+        if parsed is None or (isinstance(parsed, str) and "\0" in parsed):
+            return NOTHING
         place = f"argument_{self.name}"
         return Condition(self.condition.replace("{value}", "{" + place + "}"), {place: parsed}, {place: self.type})
 
@@ -96,11 +99,17 @@ def by_id(prefix: str, description: str) -> Argument:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The value of one column, or of an id made from it."""
+    """The value of one column, or of an id made from it.
+
+    ``shown`` gives, for whoever asks, the condition of the rows whose value is shown; in the others it is null.
+    ``as_id`` marks the row's public id.
+    """
 
     name: str | None
     group: str | None = None
     convert: Callable[[Any, Any], Any] | None = None
+    shown: Callable[[Any], Condition] | None = None
+    as_id: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +131,8 @@ class Member:
 class Relation:
     """Rows that belong to this one. ``by`` maps the other table's columns to this row's.
 
-    ``judged`` narrows what the source's own judge lets an actor see, where the list itself would tell more.
+    ``judged`` narrows what the source's own judge lets an actor see, where the list itself would tell more. ``search``
+    says that the list is a search: what it finds is noted as found, and that it found nothing is noted as well.
     """
 
     shape: str
@@ -135,6 +145,18 @@ class Relation:
     default: int = 50
     maximum: int = 100
     judged: Callable[[Any], Condition] | None = None
+    search: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A row of any of an interface's types, by its public id, whose prefix says which.
+
+    ``resolve`` is the reference execution's: called with an info and the arguments.
+    """
+
+    resolve: Callable[[Any, Mapping[str, Any]], Any]
+    id: StrawberryArgument
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +173,7 @@ class DeclaredField(StrawberryField):
 
     def __init__(
         self,
-        declared: Column | Stored | Member | Relation | Batched,
+        declared: Column | Stored | Member | Relation | Batched | Lookup,
         *,
         allowed: Callable[[Any], bool] | None = None,
         **options: Any,
@@ -162,6 +184,8 @@ class DeclaredField(StrawberryField):
         self.init = self.repr = self.compare = False
         if isinstance(declared, Relation):
             self.arguments = _graphql_arguments(declared)
+        elif isinstance(declared, Lookup):
+            self.arguments = [declared.id]
 
     def __copy__(self) -> DeclaredField:
         return DeclaredField(
@@ -184,7 +208,7 @@ class DeclaredField(StrawberryField):
     def needs(self) -> tuple[str, ...]:
         """Name the columns of the parent's row that this field reads."""
         match self.declared:
-            case Column(name=name):
+            case Column(name=name, shown=None):
                 return (name or self.python_name,)
             case Stored(name=name):
                 return (name,)
@@ -194,6 +218,11 @@ class DeclaredField(StrawberryField):
                 return needs
             case _:
                 return ()
+
+    @property
+    def shown_as(self) -> str:
+        """Name the value of a column that is not shown in every row, so that it is never taken for the column's own."""
+        return f"{self.python_name}:shown"
 
     def group_in(self, type_: type[Row]) -> str | None:
         """Name the group of fields this one counts as in the access log; relations speak for themselves."""
@@ -207,7 +236,8 @@ class DeclaredField(StrawberryField):
             self.check(info.context.loading.actor)
         match self.declared:
             case Column() as declared:
-                value = _value(source, declared.name or self.python_name)
+                name = declared.name or self.python_name
+                value = _value(source, name if declared.shown is None else self.shown_as)
                 return value if declared.convert is None or value is None else declared.convert(value, source)
             case Stored(name=name):
                 text = _value(source, name)
@@ -218,6 +248,8 @@ class DeclaredField(StrawberryField):
                 return reference.related(self, relation, source, info, kwargs)
             case Batched() as batch:
                 return reference.batch(self, batch, source, info)
+            case Lookup(resolve=resolve):
+                return resolve(info, kwargs)
 
     def check(self, actor: Any) -> None:
         """Refuse an actor that may never have this field."""
@@ -270,16 +302,21 @@ def column(
     group: str | None = None,
     convert: Callable[[Any], Any] | None = None,
     allowed: Callable[[Any], bool] | None = None,
+    shown: Callable[[Any], Condition] | None = None,
 ) -> Any:
-    """Declare a field that is a column; ``convert`` turns the stored value into the field's type (an enum, say)."""
+    """Declare a field that is a column; ``convert`` turns the stored value into the field's type (an enum, say).
+
+    ``allowed`` refuses an actor altogether; ``shown`` makes the value null in rows where it is not theirs to see.
+    """
     changed = None if convert is None else lambda value, _source: convert(value)
-    return DeclaredField(Column(name, group, changed), description=description, allowed=allowed)
+    return DeclaredField(Column(name, group, changed, shown), description=description, allowed=allowed)
 
 
 def node_id(description: str, name: str = "id") -> Any:
     """Declare the public id of the row."""
     return DeclaredField(
-        Column(name, None, lambda value, source: ids.encode(cast("Any", source).prefix, value)), description=description
+        Column(name, None, lambda value, source: ids.encode(cast("Any", source).prefix, value), as_id=True),
+        description=description,
     )
 
 
@@ -349,14 +386,26 @@ def connection(
     default: int = 50,
     maximum: int = 100,
     judged: Callable[[Any], Condition] | None = None,
+    allowed: Callable[[Any], bool] | None = None,
+    search: bool = False,
 ) -> Any:
-    """Declare a list read in pages; ``orders`` offers a choice, its first member being the usual one."""
+    """Declare a list read in pages; ``orders`` offers a choice, its first member being the usual one.
+
+    A list that belongs to a row that has no key for it is null.
+    """
     if (order is None) == (orders is None):
         raise ValueError("a connection has one order or a choice of orders")
-    return DeclaredField(
-        Relation("connection", by or {}, order, orders or {}, (), where, tuple(arguments), default, maximum, judged),
-        description=description,
+    relation = Relation(
+        "connection", by or {}, order, orders or {}, (), where, tuple(arguments), default, maximum, judged, search
     )
+    return DeclaredField(relation, description=description, allowed=allowed)
+
+
+def lookup(resolve: Callable[[Any, Mapping[str, Any]], Any], *, description: str, id_description: str) -> Any:
+    """Declare a look-up by public id of a row of any of an interface's types."""
+    import strawberry
+
+    return DeclaredField(Lookup(resolve, _argument("id", strawberry.ID, id_description)), description=description)
 
 
 def batched(

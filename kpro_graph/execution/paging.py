@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
@@ -18,8 +18,11 @@ import msgspec
 import strawberry
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from strawberry.types.unset import UNSET
 
-__all__ = ["Connection", "Cursors", "Edge", "PageInfo"]
+from kpro_graph.errors import BadInput
+
+__all__ = ["Connection", "Cursors", "Edge", "PageInfo", "window"]
 
 T = TypeVar("T")
 
@@ -43,6 +46,23 @@ class Cursors:
         except (InvalidTag, ValueError, msgspec.DecodeError):
             return None
         return tuple(_typed(value, type_) for value, type_ in zip(values, types, strict=True))
+
+
+def window(relation: Any, kwargs: Mapping[str, Any]) -> tuple[int, bool]:
+    """Return how many rows a page has at most, and whether it is counted from the end.
+
+    Raises:
+        BadInput: both ends are asked for, or a size is out of bounds.
+    """
+    first, last = (None if (given := kwargs.get(name)) is UNSET else given for name in ("first", "last"))
+    if first is not None and last is not None:
+        raise BadInput("a page is asked for with first or with last, not both", path="last")
+    name, size = ("last", last) if last is not None else ("first", first)
+    if size is None:
+        return relation.default, False
+    if not 0 <= size <= relation.maximum:
+        raise BadInput(f"{name} is between 0 and {relation.maximum}", path=name)
+    return size, last is not None
 
 
 def _plain(value: object) -> object:

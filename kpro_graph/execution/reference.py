@@ -7,7 +7,7 @@ answer are noted with the reading, which writes the access log before the answer
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from graphql import GraphQLObjectType, get_named_type
@@ -15,6 +15,7 @@ from strawberry.dataloader import DataLoader
 from strawberry.types.unset import UNSET
 
 from kpro_graph.errors import BadInput
+from kpro_graph.execution.paging import window
 from kpro_graph.execution.selection import children, declaration, selected
 from kpro_graph.execution.sources import Condition, Order, Source, Statement
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from kpro_graph.execution.fields import Batched, DeclaredField, Relation, Row
     from kpro_graph.execution.paging import Cursors
 
-__all__ = ["Loading", "Reads", "batch", "load", "related"]
+__all__ = ["Loading", "Reads", "batch", "load", "note", "related"]
 
 
 class Reads(Protocol):
@@ -36,8 +37,14 @@ class Reads(Protocol):
         """Run a statement."""
         ...
 
-    def saw(self, municipality: int, citizen: UUID, fields: Any) -> None:
+    def saw(
+        self, municipality: int, citizen: UUID, fields: Any, action: str = "read", questionnaires: Any = ()
+    ) -> None:
         """Note whose record is in the answer."""
+        ...
+
+    def saw_nobody(self, action: str = "search", fields: Any = ()) -> None:
+        """Note a search that found nobody's record."""
         ...
 
 
@@ -49,13 +56,26 @@ class Loading:
         self.cursors = cursors
         self._open = open_reading
         self._reading: asyncio.Future[Reads] | None = None
+        self._closed = False
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
 
     async def reading(self) -> Reads:
         """Return the operation's snapshot."""
+        if self._closed:
+            raise RuntimeError("the operation has ended")
         if self._reading is None:
             self._reading = asyncio.ensure_future(self._open())
         return await asyncio.shield(self._reading)
+
+    async def close(self) -> None:
+        """Open no snapshot from now on, and let go one that is being opened.
+
+        An operation with an error may end while other fields of it still wait for their rows.
+        """
+        self._closed = True
+        if self._reading is not None and not self._reading.done():
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
 
     def loader(self, key: Hashable, make: Callable[[list[Any]], Awaitable[list[Any]]]) -> DataLoader[Any, Any]:
         """Return the loader with this key, made on first use."""
@@ -88,28 +108,54 @@ class _Want:
         self.cls: type[Row] = type_.extensions["strawberry-definition"].origin
         source = self.cls.source
         columns = {source.key, source.tenant}
-        if source.subject:
-            columns.add(source.subject)
+        columns.update(name for name in (source.subject, source.questionnaire) if name)
         groups: set[str] = set()
+        self.shown: dict[str, tuple[str, Condition]] = {}
         raw = info._raw_info
-        for name in selected(raw, type_, children(raw, type_)):
+        nodes = children(raw, type_)
+        for name in selected(raw, type_, nodes):
             field = declaration(type_, name)
             columns.update(getattr(field, "needs", ()))
+            if (shown := getattr(getattr(field, "declared", None), "shown", None)) is not None:
+                assert field is not None
+                column = field.declared.name or field.python_name
+                self.shown[field.shown_as] = (column, shown(info.context.loading.actor))
             if (group_in := getattr(field, "group_in", None)) and (group := group_in(self.cls)):
                 groups.add(group)
-        self.columns = tuple(sorted(columns))
-        self.groups = frozenset(groups)
+        self.columns = (*sorted(columns), *sorted(self.shown))
+        # A row of which only relations are asked for is in the answer all the same; the size of a page is no row.
+        self.groups = frozenset(groups or {self.cls.group} if nodes else ())
 
     def made(self, record: Any) -> Row:
         row = self.cls.__new__(self.cls)
         row.row = record
         return row
 
-    def note(self, reading: Reads, rows: Sequence[Row]) -> None:
+    def note(self, reading: Reads, rows: Sequence[Row], *, search: bool = False) -> None:
+        """Note whose rows are in the answer."""
         source = self.cls.source
-        if source.subject and self.groups:
-            for row in rows:
-                reading.saw(row.row[source.tenant], row.row[source.subject], self.groups)
+        named = (source.tenant, source.subject, source.questionnaire)
+        seen = ([row.row[name] if name else None for name in named] for row in rows)
+        note(reading, self.cls, self.groups, seen, search=search)
+
+
+def note(
+    reading: Reads, cls: type[Row], groups: frozenset[str], rows: Iterable[Sequence[Any]], *, search: bool
+) -> None:
+    """Note whose rows are in the answer: of each, tenant, subject and questionnaire.
+
+    What was found by a search is noted as found, and so is finding nothing.
+    """
+    action, found = "search" if search else "read", False
+    if cls.source.subject is not None and groups:
+        for tenant, citizen, about in rows:
+            found = True
+            if citizen is None:
+                reading.saw_nobody(action, groups)
+            else:
+                reading.saw(tenant, citizen, groups, action, () if about is None else (about,))
+    if search and not found:
+        reading.saw_nobody("search", {cls.group})
 
 
 def _row_type(info: Any) -> GraphQLObjectType:
@@ -133,7 +179,7 @@ async def related(field: DeclaredField, relation: Relation, source: Any, info: A
     loading: Loading = info.context.loading
     key = _parent_key(relation, source)
     if any(part is None for part in key):
-        return None if relation.shape == "one" else []
+        return None if relation.shape in {"one", "connection"} else []
     want = _Want(info, _row_type(info))
     conditions = _conditions(relation, want.cls.source, loading.actor, kwargs)
     if relation.shape == "connection":
@@ -142,7 +188,7 @@ async def related(field: DeclaredField, relation: Relation, source: Any, info: A
 
     async def load_rows(keys: list[Any]) -> list[Any]:
         reading = await loading.reading()
-        sql, parameters = _statement(relation, want.cls.source, want.columns, keys, conditions, relation.order)
+        sql, parameters = _statement(relation, want.cls.source, want, keys, conditions, relation.order)
         grouped = _by_parent(want, await reading.fetch(sql, parameters), len(keys))
         for rows in grouped:
             want.note(reading, rows)
@@ -179,7 +225,7 @@ async def load(info: Any, type_: GraphQLObjectType, key: UUID) -> Any:
         reading = await loading.reading()
         relation = Relation("one", {source.key: source.key})
         conditions = [source.visible(loading.actor)]
-        sql, parameters = _statement(relation, source, want.columns, keys, conditions, None)
+        sql, parameters = _statement(relation, source, want, keys, conditions, None)
         grouped = _by_parent(want, await reading.fetch(sql, parameters), len(keys))
         for rows in grouped:
             want.note(reading, rows)
@@ -205,7 +251,7 @@ def _conditions(relation: Relation, source: Source, actor: Any, kwargs: Mapping[
 def _statement(
     relation: Relation,
     source: Source,
-    columns: Sequence[str],
+    want: _Want,
     keys: list[tuple[Any, ...]],
     conditions: Sequence[Condition],
     order: Order | None,
@@ -218,12 +264,12 @@ def _statement(
     statement = Statement()
     parents, joined = _parents(statement, relation, source, keys)
     terms = order.terms if order is not None else ()
-    listed = ", ".join(f't."{name}"' for name in columns)
+    listed = ", ".join(_listed(statement, want, name) for name in want.columns)
     ordinals = "".join(f', {term.expression.format(t="t")} AS "order:{n}"' for n, term in enumerate(terms))
     conditions_sql = [*joined, *(f"({statement.condition(each, 't')})" for each in conditions)]
-    for bound in (beyond, before):
+    for name, bound in (("after", beyond), ("before", before)):
         if bound is not None:
-            conditions_sql.append(statement.beyond(bound[0], bound[1], "t"))
+            conditions_sql.append(statement.condition(bound[0].beyond(name, bound[1]), "t"))
     where = " AND ".join(conditions_sql) or "true"
     directions = ["DESC" if term.descending else "ASC" for term in terms]
     distinct, inner = (
@@ -243,6 +289,15 @@ def _statement(
         f") p ORDER BY k.ordinal{outer}"
     )
     return sql, statement.parameters
+
+
+def _listed(statement: Statement, want: _Want, name: str) -> str:
+    if name in want.cls.source.computed:
+        return f'{want.cls.source.computed[name].format(t="t")} AS "{name}"'
+    if name not in want.shown:
+        return f't."{name}"'
+    column, condition = want.shown[name]
+    return f'CASE WHEN {statement.condition(condition, "t")} THEN t."{column}" END AS "{name}"'
 
 
 def _parents(
@@ -280,7 +335,7 @@ async def _connected(
     chosen = kwargs.get("order_by", UNSET)
     order = relation.order or relation.orders[next(iter(relation.orders)) if chosen is UNSET else chosen]
     listing = f"{info._raw_info.parent_type.name}.{info.field_name}:{getattr(chosen, 'name', '')}"
-    size, backward = _window(relation, kwargs)
+    size, backward = window(relation, kwargs)
     types = [term.type for term in order.terms]
     direction = order.reversed() if backward else order
     after = _opened(loading, listing, kwargs.get("after"), types, "after")
@@ -291,7 +346,7 @@ async def _connected(
     async def load_pages(keys: list[Any]) -> list[Any]:
         reading = await loading.reading()
         sql, parameters = _statement(
-            relation, source, want.columns, keys, conditions, direction,
+            relation, source, want, keys, conditions, direction,
             limit=size + 1,
             beyond=None if after is None else (order, after),
             before=None if before is None else (order.reversed(), before),
@@ -301,7 +356,7 @@ async def _connected(
             more, kept = len(rows) > size, rows[:size]
             if backward:
                 kept.reverse()
-            want.note(reading, kept)
+            want.note(reading, kept, search=relation.search)
             pages.append((kept, more))
         return pages
 
@@ -332,18 +387,6 @@ async def _connected(
         total=total,
     )
     return Connection(page=page)
-
-
-def _window(relation: Relation, kwargs: Mapping[str, Any]) -> tuple[int, bool]:
-    first, last = (None if (given := kwargs.get(name)) is UNSET else given for name in ("first", "last"))
-    if first is not None and last is not None:
-        raise BadInput("a page is asked for with first or with last, not both", path="last")
-    name, size = ("last", last) if last is not None else ("first", first)
-    if size is None:
-        return relation.default, False
-    if not 0 <= size <= relation.maximum:
-        raise BadInput(f"{name} is between 0 and {relation.maximum}", path=name)
-    return size, last is not None
 
 
 def _opened(

@@ -18,7 +18,7 @@ from graphql import (
     is_abstract_type,
 )
 
-__all__ = ["children", "declaration", "selected"]
+__all__ = ["by_key", "children", "declaration", "selected"]
 
 _DEFINITION = "strawberry-definition"
 
@@ -38,6 +38,21 @@ def selected(
         if node.selection_set is not None:
             for field in _walk(info, type_, node.selection_set, set()):
                 found.setdefault(field.name.value, []).append(field)
+    return found
+
+
+def by_key(info: Any, type_: GraphQLObjectType, nodes: Iterable[Any]) -> dict[str, tuple[str, list[FieldNode]]]:
+    """Return the fields selected of ``type_`` under these nodes, by the key each has in the answer, in its order.
+
+    ``info`` needs no more than a schema, fragments and variable values. Nodes of one key speak of one field.
+    """
+    found: dict[str, tuple[str, list[FieldNode]]] = {}
+    visited: set[str] = set()
+    for node in nodes:
+        if node.selection_set is not None:
+            for field in _walk(info, type_, node.selection_set, visited):
+                key = (field.alias or field.name).value
+                found.setdefault(key, (field.name.value, []))[1].append(field)
     return found
 
 

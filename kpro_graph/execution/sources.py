@@ -54,6 +54,24 @@ class Order:
         """Return the opposite order."""
         return Order(tuple(Term(term.expression, term.type, not term.descending) for term in self.terms))
 
+    def beyond(self, name: str, values: tuple[object, ...]) -> Condition:
+        """Return "a row comes after those values" as a condition whose values are called by ``name``."""
+        named = {f"{name}_{n}": value for n, value in enumerate(values)}
+        types = {f"{name}_{n}": term.type for n, term in enumerate(self.terms)}
+        expressions = [term.expression for term in self.terms]
+        places = [f"{{{each}}}" for each in named]
+        directions = {term.descending for term in self.terms}
+        if len(directions) == 1:
+            # One direction: a row comparison, which an index in that order answers by itself.
+            sign = "<" if directions.pop() else ">"
+            return Condition(f"({', '.join(expressions)}) {sign} ({', '.join(places)})", named, types)
+        alternatives = []
+        for index, term in enumerate(self.terms):
+            equal = [f"{expressions[i]} = {places[i]}" for i in range(index)]
+            sign = "<" if term.descending else ">"
+            alternatives.append("(" + " AND ".join([*equal, f"{expressions[index]} {sign} {places[index]}"]) + ")")
+        return Condition("(" + " OR ".join(alternatives) + ")", named, types)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -61,7 +79,9 @@ class Source:
 
     ``columns`` maps each column to its PostgreSQL type. ``visible`` is the judge: it gives, for whoever asks, the
     condition of the rows they may see. ``tenant`` and ``subject`` name the columns that say whose record a row is;
-    a row of a source with a subject is noted with the reading when it becomes part of an answer.
+    a row of a source with a subject is noted with the reading when it becomes part of an answer, together with the
+    questionnaire whose URL stands in the column ``questionnaire``. ``computed`` are columns that the table does not
+    have, as expressions over the row (``{t}``); a subject or a questionnaire may be one of them.
     """
 
     table: str
@@ -70,6 +90,8 @@ class Source:
     tenant: str = "municipality_id"
     key: str = "id"
     subject: str | None = None
+    questionnaire: str | None = None
+    computed: Mapping[str, str] = field(default_factory=dict)
 
 
 class Statement:
@@ -89,19 +111,3 @@ class Statement:
             name: self.parameter(value, condition.types.get(name, "text")) for name, value in condition.values.items()
         }
         return condition.sql.format(t=alias, **places)
-
-    def beyond(self, order: Order, values: tuple[object, ...], alias: str) -> str:
-        """Render "this row comes after those values" in the order: the heart of a keyset page."""
-        expressions = [term.expression.format(t=alias) for term in order.terms]
-        places = [self.parameter(value, term.type) for value, term in zip(values, order.terms, strict=True)]
-        directions = {term.descending for term in order.terms}
-        if len(directions) == 1:
-            # One direction: a row comparison, which an index in that order answers by itself.
-            sign = "<" if directions.pop() else ">"
-            return f"({', '.join(expressions)}) {sign} ({', '.join(places)})"
-        alternatives = []
-        for index, term in enumerate(order.terms):
-            equal = [f"{expressions[i]} = {places[i]}" for i in range(index)]
-            sign = "<" if term.descending else ">"
-            alternatives.append("(" + " AND ".join([*equal, f"{expressions[index]} {sign} {places[index]}"]) + ")")
-        return "(" + " OR ".join(alternatives) + ")"

@@ -5,8 +5,17 @@ signatures and what happens when they fail stand in ``docs/reference/hooks.md``.
 database and loads no web framework.
 """
 
-from kpro_graph.actors import ActorKind, AssuranceLevel, Credentials, Grant, Identity, Role
-from kpro_graph.errors import NotAuthenticated
+from kpro_graph.actors import (
+    ActorKind,
+    AssuranceLevel,
+    Credentials,
+    Grant,
+    Identity,
+    Representation,
+    Right,
+    Role,
+)
+from kpro_graph.errors import NotAuthenticated, Unavailable
 from kpro_graph.plugins.bundles import QuestionnaireBundle, read_bundles
 from kpro_graph.plugins.hookspecs import hookimpl
 from kpro_graph.plugins.identities import IdentityProvider
@@ -20,7 +29,10 @@ __all__ = [
     "IdentityProvider",
     "NotAuthenticated",
     "QuestionnaireBundle",
+    "Representation",
+    "Right",
     "Role",
+    "Unavailable",
     "hookimpl",
     "read_bundles",
 ]

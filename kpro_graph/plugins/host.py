@@ -18,7 +18,7 @@ import pluggy
 
 from kpro_graph.actors import Credentials, Identity
 from kpro_graph.cpr import redact
-from kpro_graph.errors import ConfigurationError, NotAuthenticated
+from kpro_graph.errors import ConfigurationError, NotAuthenticated, Unavailable
 from kpro_graph.plugins import hookspecs
 from kpro_graph.plugins.bundles import CONTENT, QuestionnaireBundle, examine_bundle, read_bundles
 from kpro_graph.plugins.calls import Outcome, ask, call, describe
@@ -184,6 +184,7 @@ class PluginHost:
         Raises:
             NotAuthenticated: no provider claims the credentials, one says they do not hold, or one fails, takes too
                 long or returns something that does not hold. After a failure nobody else is asked.
+            Unavailable: a provider says that what it needs to judge them does not answer.
         """
         for plugin in self._plugins:
             for provider in plugin.providers:
@@ -296,6 +297,8 @@ def _implementation(hook: pluggy.HookCaller, plugin: _Plugin) -> Callable[[], ob
 def _judge(outcome: Outcome, plugin: _Plugin, provider: str, credentials: Credentials) -> Identity:
     if isinstance(outcome.failure, NotAuthenticated):
         raise NotAuthenticated(describe(outcome.failure, credentials.value, credentials.client))
+    if isinstance(outcome.failure, Unavailable):
+        raise Unavailable(describe(outcome.failure, credentials.value, credentials.client))
     failure = outcome.failure
     if failure is None:
         try:

@@ -13,11 +13,20 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
-from kpro_graph.actors import ActorKind, AssuranceLevel, Credentials, Grant, Identity, Role
+from kpro_graph.actors import (
+    ActorKind,
+    AssuranceLevel,
+    Credentials,
+    Grant,
+    Identity,
+    Representation,
+    Right,
+    Role,
+)
 from kpro_graph.cpr import CprInvalid, parse
 from kpro_graph.plugins.manifest import Manifest, PluginRefused
 
-__all__ = ["ExaminedProvider", "IdentityProvider", "examine_identity", "examine_provider"]
+__all__ = ["KLE", "ExaminedProvider", "IdentityProvider", "examine_identity", "examine_provider"]
 
 
 @runtime_checkable
@@ -38,14 +47,19 @@ class IdentityProvider(Protocol):
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 _MUNICIPALITY = re.compile(r"[0-9]{4}")
-_KLE = re.compile(
+KLE = re.compile(
     r"[0-9]\*|[0-9]{2}\.\*|[0-9]{2}\.[0-9]\*|[0-9]{2}\.[0-9]{2}\.\*|[0-9]{2}\.[0-9]{2}\.[0-9]\*|[0-9]{2}(\.[0-9]{2}){2}"
 )
+"""A KLE number or a wildcard for many, as the national specification of the classification writes them."""
+
 _PLACES = frozenset({"organisation_unit", "care_team"})
 _ROLES: Mapping[ActorKind, frozenset[Role]] = {
     ActorKind.CITIZEN: frozenset(),
     ActorKind.EMPLOYEE: frozenset(Role) - {Role.INTEGRATOR},
     ActorKind.SYSTEM: frozenset({Role.INTEGRATOR}),
+    # An employee becomes a security officer by role; an operator comes from the command line, never from a provider.
+    ActorKind.SECURITY_OFFICER: frozenset(),
+    ActorKind.OPERATOR: frozenset(),
 }
 
 
@@ -108,6 +122,7 @@ def examine_identity(identity: object, provider: str, manifest: Manifest) -> Ide
         grants=tuple(_examine_grant(grant, identity.kind) for grant in identity.grants),
         cpr=_examine_cpr(identity.cpr, identity.kind, manifest),
         name=identity.name,
+        represents=_examine_representations(identity, manifest),
     )
 
 
@@ -126,6 +141,24 @@ def _examine_cpr(cpr: object, kind: ActorKind, manifest: Manifest) -> str | None
         return parse(cpr).digits
     except CprInvalid:
         raise PluginRefused("the CPR number does not hold") from None
+
+
+def _examine_representations(identity: Identity, manifest: Manifest) -> tuple[Representation, ...]:
+    if not isinstance(identity.represents, tuple):
+        raise PluginRefused("the representations are not a tuple")
+    examined = []
+    for each in identity.represents:
+        if identity.kind is not ActorKind.CITIZEN:
+            raise PluginRefused("only a citizen can represent someone")
+        if type(each) is not Representation:
+            raise PluginRefused("a representation is not a Representation")
+        if not _is_frozenset(each.rights, Right) or not each.rights:
+            raise PluginRefused("a representation's rights are not a frozenset of one or more Right")
+        principal = _examine_cpr(each.cpr, identity.kind, manifest)
+        if principal is None or principal == _examine_cpr(identity.cpr, identity.kind, manifest):
+            raise PluginRefused("a representation names nobody else")
+        examined.append(Representation(principal, each.rights))
+    return tuple(examined)
 
 
 def _examine_grant(grant: object, kind: ActorKind) -> Grant:
@@ -151,7 +184,7 @@ def _examine_constraint(name: object, values: frozenset[str], kind: ActorKind) -
         values = frozenset(value.lower() for value in values)
         holds = all(_is_uuid(value) for value in values)
     elif name == "kle":
-        holds = all(_KLE.fullmatch(value) for value in values)
+        holds = all(KLE.fullmatch(value) for value in values)
     elif name == "answers":
         holds = kind is ActorKind.SYSTEM and values == {"read"}
     else:

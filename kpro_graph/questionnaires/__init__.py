@@ -1,6 +1,12 @@
-"""Questionnaires: read, checked, scored and interpreted exactly, without a database, a network or a clock."""
+"""Questionnaires: read, checked, scored and interpreted exactly, without a database, a network or a clock.
+
+What is needed only before publishing, ``prove`` and ``compare``, is imported when it is first asked for.
+"""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from kpro_graph.questionnaires.answers import (
     AnswerMalformed,
@@ -21,6 +27,7 @@ from kpro_graph.questionnaires.document import (
     Limits,
     hash_json,
     read_json,
+    refuse_repeated_keys,
     write_json,
 )
 from kpro_graph.questionnaires.evaluation import Evaluation, evaluate
@@ -46,6 +53,7 @@ from kpro_graph.questionnaires.model import (
     Questionnaire,
     Significance,
     SourceExpression,
+    Toggle,
     Value,
     ValueSet,
 )
@@ -65,6 +73,10 @@ from kpro_graph.questionnaires.scoring import Score, score
 from kpro_graph.questionnaires.structure import judge_structure
 from kpro_graph.questionnaires.writing import ResponseUnwritable, write_questionnaire, write_response
 
+if TYPE_CHECKING:
+    from kpro_graph.questionnaires.differences import Differences, compare
+    from kpro_graph.questionnaires.proof import Proof, prove
+
 __all__ = [
     "CODES",
     "LIMITS",
@@ -76,6 +88,7 @@ __all__ = [
     "Concept",
     "Condition",
     "Constraint",
+    "Differences",
     "DocumentRefused",
     "EnableWhen",
     "Evaluation",
@@ -94,6 +107,7 @@ __all__ = [
     "Meaning",
     "PathUnknown",
     "Problem",
+    "Proof",
     "Questionnaire",
     "QuestionnaireInvalid",
     "ReplayImpossible",
@@ -106,10 +120,12 @@ __all__ = [
     "Significance",
     "SourceExpression",
     "Status",
+    "Toggle",
     "Value",
     "ValueSet",
     "assemble",
     "begin",
+    "compare",
     "compile_expression",
     "evaluate",
     "flatten",
@@ -120,10 +136,12 @@ __all__ = [
     "judge_structure",
     "make_problem",
     "path_of",
+    "prove",
     "read_json",
     "read_questionnaire",
     "read_rule_set",
     "read_value",
+    "refuse_repeated_keys",
     "replay",
     "score",
     "write_json",
@@ -131,3 +149,11 @@ __all__ = [
     "write_response",
     "write_rule_set",
 ]
+
+_LATER = {"Differences": "differences", "compare": "differences", "Proof": "proof", "prove": "proof"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

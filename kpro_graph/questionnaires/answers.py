@@ -66,7 +66,8 @@ class Answers:
         plan = self._plan.items.get(link_id)
         if plan is None:
             return ()
-        return tuple(plan.weights.get(value.key) for value in self.values(link_id))
+        weights = plan.weights
+        return tuple([weights.get(value.key) for value in self._by_link_id.get(link_id, ())])
 
     def weight(self, link_id: str) -> Decimal | None:
         """Return the weight of the answer, or the sum where there are several; None where no answer has one."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from kpro_graph.questionnaires.coercion import coerce
@@ -32,6 +33,7 @@ _SECONDS = 0.8
 """How long the expressions of one response may take altogether."""
 
 _RUNS = 20_000
+_FINEST = Decimal("0.00000001")
 
 
 class Calculation:
@@ -54,9 +56,9 @@ class Calculation:
         self._given = {name: [] for name in questionnaire.outside} | dict(variables)
         self._resource: Any = None
         self._questionnaire = prepare(questionnaire.source)
-        self._places: dict[int, Any] = {}
+        self._places: dict[Node, Any] = {}
         self._version = -1
-        self._known: dict[tuple[int, int], list[Any]] = {}
+        self._known: dict[tuple[Node | None, int], list[Any]] = {}
         self._deadline = time.perf_counter() + _SECONDS
         self._runs = _RUNS
         self._too_slow: set[tuple[str, str]] = set()
@@ -79,10 +81,12 @@ class Calculation:
         return result
 
     def _changed_since(self, source: SourceExpression, node: Node | None, version: int) -> bool:
-        """Return whether anything the expression can see has changed since that version."""
+        """Return whether anything the expression can see has changed since that version; -1 is before the first."""
         layout = self.layout
         if layout.version == version:
             return False
+        if version < 0:
+            return True
         seen = self.compiled.seen(self.questionnaire, source, node.plan if node is not None else None)
         if seen is None:
             return True
@@ -105,7 +109,8 @@ class Calculation:
             return None
         self._runs -= 1
         try:
-            self._refresh()
+            if self._changed_since(source, node, self._version):
+                self._refresh()
             return self._evaluate(expression, node)
         except ExpressionFailed as failed:
             if time.perf_counter() - started > _SECONDS / 2:
@@ -129,20 +134,19 @@ class Calculation:
         """Return the item's place in the response, made ready to be asked by many expressions."""
         if node is None:
             return self._resource
-        place = self._places.get(id(node))
+        place = self._places.get(node)
         if place is None:
-            place = self._places[id(node)] = prepare(find_node(node), "QuestionnaireResponse.item")
+            place = self._places[node] = prepare(find_node(node), "QuestionnaireResponse.item")
         return place
 
     def _refresh(self) -> None:
-        """Write the response anew where an answer or what is asked has changed since."""
-        if self._version != self.layout.version:
-            rendered = render(self.layout, weighted=True)
-            rendered.setdefault("resourceType", "QuestionnaireResponse")
-            self._resource = prepare(rendered)
-            self._places.clear()
-            self._known.clear()
-            self._version = self.layout.version
+        """Write the response anew. What was written before serves as long as what an expression sees is the same."""
+        rendered = render(self.layout, weighted=True)
+        rendered.setdefault("resourceType", "QuestionnaireResponse")
+        self._resource = prepare(rendered)
+        self._places.clear()
+        self._known.clear()
+        self._version = self.layout.version
 
     def _variables(self, expression: Expression, node: Node | None) -> dict[str, list[Any]]:
         wanted = expression.variables() - PREDEFINED_VARIABLES
@@ -181,7 +185,7 @@ class Calculation:
         position: int,
     ) -> list[Any]:
         node, declared = levels[depth]
-        key = (id(node), position)
+        key = (node, position)
         known = self._known.get(key)
         if known is not None:
             return known
@@ -215,17 +219,19 @@ class Calculation:
     def asked(self, node: Node) -> bool:
         """Return whether the item's enableWhenExpression holds; nothing is false, and what fails is asked."""
         source = node.plan.item.enable_expression
-        if source is None:
-            return True
+        return source is None or self.holds(source, node) is not False
+
+    def holds(self, source: SourceExpression, node: Node) -> bool | None:
+        """Return whether a condition holds; nothing is false, and None says that it failed or is no condition."""
         result = self.run(source, node)
         if result is None:
-            return True
+            return None
         if not result:
             return False
         if len(result) == 1 and isinstance(result[0], bool):
             return result[0]
         self._fail(source, node, "it does not give true or false", "det giver ikke sandt eller falsk")
-        return True
+        return None
 
     def values_of(self, source: SourceExpression, node: Node) -> list[Value]:
         """Return what an expression gives as answers to the item; nothing where it failed."""
@@ -269,7 +275,7 @@ class Calculation:
         problems = []
         for node, values in self._computed.values():
             sent = node.sent if node.calculated else node.values()
-            if sent and node.enabled and not _same_answers(sent, values):
+            if sent and node.enabled and not _same_answers(sent, values) and not _nearly_same(sent, values):
                 editable = not (node.plan.item.read_only or node.plan.item.hidden)
                 link_id, path, location = _place(node)
                 severity = Severity.WARNING if editable else Severity.ERROR
@@ -293,6 +299,17 @@ class Calculation:
 def _same_answers(left: list[Value], right: list[Value]) -> bool:
     return len(left) == len(right) and all(
         one.kind == other.kind and same(one, other) for one, other in zip(left, right, strict=True)
+    )
+
+
+def _nearly_same(left: list[Value], right: list[Value]) -> bool:
+    """Tell whether numbers are the same to eight decimals, which is what FHIRPath asks of those who reckon."""
+    return len(left) == len(right) and all(
+        one.kind == other.kind == "decimal"
+        and one.number is not None
+        and other.number is not None
+        and abs(one.number - other.number) < _FINEST
+        for one, other in zip(left, right, strict=True)
     )
 
 

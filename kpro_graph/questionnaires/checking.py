@@ -12,16 +12,14 @@ from typing import Any
 
 from kpro_graph.questionnaires.checks import checks_of, judge_form
 from kpro_graph.questionnaires.layout import Layout, Node, Scope
-from kpro_graph.questionnaires.model import Questionnaire, Value
+from kpro_graph.questionnaires.model import ItemType, Questionnaire, Value
 from kpro_graph.questionnaires.plan import Fault, ItemPlan
 from kpro_graph.questionnaires.problems import Problem, Severity, make_problem
+from kpro_graph.questionnaires.structure import judge_header
 
 __all__ = ["Strictness", "check", "check_header", "strictness_of"]
 
 _STATUSES = frozenset({"in-progress", "completed", "amended", "entered-in-error", "stopped"})
-_DOMAIN = {"resourceType", "id", "meta", "implicitRules", "language", "text", "contained", "extension"}
-_OWN = {"identifier", "basedOn", "partOf", "questionnaire", "status", "subject", "encounter", "authored", "author"}
-_HEADER = frozenset({*_DOMAIN, "modifierExtension", *_OWN, "source", "item"})
 _CANONICAL_END = re.compile(r"(?:^|/)Questionnaire/([A-Za-z0-9.\-]{1,64})$")
 
 
@@ -91,7 +89,7 @@ def _check_group(nodes: list[Node], strictness: Strictness, problems: list[Probl
     first = nodes[0]
     item = first.plan.item
     present = [node for node in nodes if node.source is not None]
-    if item.required and not any(node.has_answers(asked=True) for node in nodes):
+    if item.required and item.type is not ItemType.DISPLAY and not any(node.has_answers(asked=True) for node in nodes):
         _miss(first, "required_group", strictness, problems)
     _count(first, len(present), strictness, problems)
     if not present and not item.repeats and not item.required and strictness.missing is not None:
@@ -172,15 +170,12 @@ def check_header(questionnaire: Questionnaire, response: Mapping[str, Any]) -> l
         place = f"QuestionnaireResponse.{element}" if element else "QuestionnaireResponse"
         problems.append(make_problem(code, location=place, severity=severity))
 
-    if response.get("resourceType", "QuestionnaireResponse") != "QuestionnaireResponse":
+    if response.get("resourceType") != "QuestionnaireResponse":
         add("structure", "resourceType")
     status = response.get("status")
     if status is not None and status not in _STATUSES:
         add("structure", "status")
-    for name in response:
-        if name.removeprefix("_") not in _HEADER:
-            add("structure")
-            break
+    problems += judge_header(response)
     named = response.get("questionnaire")
     if named is not None and not isinstance(named, str):
         add("structure", "questionnaire")

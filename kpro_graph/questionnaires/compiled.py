@@ -55,6 +55,7 @@ class Compiled:
         scope: list[tuple[SourceExpression, ItemPlan | None]] = [*declared]
         scope += [(each, step) for step in steps for each in step.item.variables]
         link_ids: set[str] = set()
+        passed: set[str] = set()
         waiting: list[tuple[SourceExpression, ItemPlan | None]] = [(source, plan)]
         done: set[str] = set()
         while waiting:
@@ -62,15 +63,17 @@ class Compiled:
             expression = self.expression(each)
             if each.language not in LANGUAGES or isinstance(expression, str):
                 continue
-            reach = reach_of(expression._tree, at_root=at is None)  # the tree is known to this package only
+            reach = reach_of(expression.tree, at_root=at is None)
             if reach.everything:
                 return None
             link_ids |= reach.names
-            if reach.own and at is not None:
-                link_ids.add(at.item.link_id)
+            passed |= reach.passed
+            if at is not None and (reach.own or reach.own_passed):
+                (link_ids if reach.own else passed).add(at.item.link_id)
             waiting.extend(pair for pair in scope if pair[0].name in reach.variables - done)
             done |= reach.variables
-        return frozenset(below for link_id in link_ids for below in _with_below(self._plan.items.get(link_id)))
+        passed.update(below for link_id in link_ids for below in _with_below(self._plan.items.get(link_id)))
+        return frozenset(passed)
 
 
 def _with_below(plan: ItemPlan | None) -> list[str]:
@@ -137,7 +140,8 @@ def _expressions(questionnaire: Questionnaire) -> Iterator[tuple[str, SourceExpr
     yield from (("", each.expression) for each in questionnaire.constraints)
     for item in questionnaire.walk():
         bounds = (item.min_value, item.max_value, item.min_quantity, item.max_quantity)
-        single = (item.enable_expression, item.calculated, item.initial_expression)
+        single = (item.enable_expression, item.calculated, item.initial_expression, item.answer_expression)
         found = [*item.variables, *(each.expression for each in item.constraints)]
+        found += [each.expression for each in item.toggles]
         found += [each for each in (*single, *(bound.expression for bound in bounds if bound)) if each is not None]
         yield from ((item.link_id, each) for each in found)

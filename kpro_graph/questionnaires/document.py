@@ -98,9 +98,9 @@ def normalise(document: object, *, limits: Limits = LIMITS) -> Json:
     Raises:
         DocumentRefused: a part is no JSON, the nesting is too deep (or endless), or a number is out of range.
     """
-    _inspect(document, limits)
-    exact: Json = _exact(document)
-    return exact
+    exact: Any = document if _inspect(document, limits) else _exact(document)
+    normalised: Json = exact
+    return normalised
 
 
 def refuse_repeated_keys(source: bytes | str) -> None:
@@ -131,9 +131,13 @@ def _encode(source: bytes | str) -> bytes:
         raise DocumentRefused("not_json", "the document is not JSON in UTF-8") from None
 
 
-def _inspect(document: object, limits: Limits) -> None:  # noqa: PLR0912 - one pass over everything
-    """Refuse what is too deep, too much or no JSON. Iterative, so that depth cannot exhaust the stack."""
+def _inspect(document: object, limits: Limits) -> bool:  # noqa: PLR0912 - one pass over everything
+    """Refuse what is too deep, too much or no JSON; return whether it is as `normalise` gives it already.
+
+    Iterative, so that depth cannot exhaust the stack.
+    """
     seen = 0
+    plain = True
     pending: list[Iterator[object]] = [iter((document,))]
     while pending:
         for value in pending[-1]:
@@ -145,12 +149,15 @@ def _inspect(document: object, limits: Limits) -> None:  # noqa: PLR0912 - one p
                     if key.__class__ is not str:
                         raise DocumentRefused("not_json", "a key is not text")
                 seen += 1
+                plain = plain and kind is dict
                 pending.append(iter(value.values()))  # type: ignore[attr-defined]
             elif isinstance(value, list | tuple):
                 seen += 1
+                plain = plain and kind is list
                 pending.append(iter(value))
             elif isinstance(value, int | float | Decimal):
                 _inspect_number(value, limits)
+                plain = plain and not isinstance(value, float)
                 continue
             elif isinstance(value, str):
                 continue
@@ -163,6 +170,7 @@ def _inspect(document: object, limits: Limits) -> None:  # noqa: PLR0912 - one p
             break
         else:
             pending.pop()
+    return plain
 
 
 def _inspect_number(value: float | Decimal, limits: Limits) -> None:

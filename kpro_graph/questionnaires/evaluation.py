@@ -22,6 +22,7 @@ from kpro_graph.questionnaires.enablement import decide
 from kpro_graph.questionnaires.interpretation import Interpretation, RuleSet, interpret
 from kpro_graph.questionnaires.layout import Layout, Node, lay_out
 from kpro_graph.questionnaires.model import Constraint, Questionnaire, Value
+from kpro_graph.questionnaires.permission import judge_permission
 from kpro_graph.questionnaires.plan import Plan, plan_of
 from kpro_graph.questionnaires.problems import Problem, Severity, make_problem
 from kpro_graph.questionnaires.rendering import render
@@ -57,12 +58,14 @@ def evaluate(
     *,
     rules: RuleSet | None = None,
     draft: bool = False,
+    preview: bool = False,
     variables: Mapping[str, list[Any]] | None = None,
     now: datetime | None = None,
 ) -> Evaluation:
     """Check, calculate, score and interpret a FHIR QuestionnaireResponse, given as the parsed document.
 
     A draft, or a response whose status is in-progress, is checked leniently: what is missing is a warning.
+    ``preview`` lets a rule set that is a draft speak, for its author to see.
     ``variables`` are values for the variables that come from outside, by name, without the %.
     ``now`` is the moment of ``now()`` and ``today()`` in expressions: with its offset, else the moment the response was
     authored, else the clock's.
@@ -79,17 +82,19 @@ def evaluate(
     strictness = strictness_of(document, draft=draft)
     moment = now or _moment_of(document)
     calculation = _settle(questionnaire, plan, layout, variables or {}, moment)
-    problems = refused + check_header(questionnaire, layout.response) + layout.problems
+    problems = refused or (check_header(questionnaire, layout.response) if layout.sound else [])
+    problems += layout.problems
     problems += check(layout, strictness)
     problems += _judge_read_only(layout, strictness)
     if calculation is not None:
         problems += _judge_bounds(calculation)
+        problems += judge_permission(calculation, draft=strictness.draft)
         problems += _judge_constraints(calculation)
         problems += _soften(calculation.problems, strictness)
         if not calculation.settled:
             problems.append(make_problem("not_settled", location="QuestionnaireResponse"))
     answers = Answers(questionnaire, layout)
-    scores = score(rules, answers) if rules is not None else ()
+    scores = score(rules, answers, preview=preview) if rules is not None else ()
     return Evaluation(
         valid=not any(problem.severity is Severity.ERROR for problem in problems),
         problems=tuple(problems),
@@ -97,7 +102,7 @@ def evaluate(
         response=render(layout),
         answers=answers,
         scores=scores,
-        interpretations=interpret(questionnaire, rules, answers, scores),
+        interpretations=interpret(questionnaire, rules, answers, scores, preview=preview),
     )
 
 

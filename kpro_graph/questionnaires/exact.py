@@ -20,6 +20,7 @@ from decimal import (
     Underflow,
 )
 from fractions import Fraction
+from functools import lru_cache
 
 __all__ = ["PLACES", "NotExact", "canonical", "divide", "from_fraction", "multiply", "total", "write"]
 
@@ -50,6 +51,12 @@ def canonical(value: Decimal) -> Decimal:
         return Decimal(0)
     if not value.is_finite() or not -_LIMIT <= value.adjusted() <= _LIMIT:
         raise NotExact("the number is not finite or lies outside the limits")
+    return _normalise(value)
+
+
+# Few numbers are ever met, and equal ones are equal keys, as they have one written form.
+@lru_cache(maxsize=1024)
+def _normalise(value: Decimal) -> Decimal:
     try:
         plain = _EXACT.normalize(value)
     except DecimalException as error:
@@ -60,11 +67,18 @@ def canonical(value: Decimal) -> Decimal:
 
 def write(value: Decimal) -> str:
     """Return the number as text in its one written form, such as ``-0.758`` or ``100``."""
-    return format(canonical(value), "f")
+    return _format(canonical(value))
+
+
+@lru_cache(maxsize=1024)
+def _format(value: Decimal) -> str:
+    return format(value, "f")
 
 
 def total(values: Iterable[Decimal]) -> Decimal:
     """Return the exact sum; the sum of nothing is 0."""
+    if isinstance(values, list) and len(values) == 1:
+        return canonical(values[0])
     result = Decimal(0)
     try:
         for value in values:

@@ -117,7 +117,7 @@ class QuestionnaireReference(msgspec.Struct, frozen=True, gc=False):
     hash: str
 
 
-class Explanation(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
+class Explanation(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True, gc=False):
     """Why one score or one colour is what it is.
 
     Attributes:

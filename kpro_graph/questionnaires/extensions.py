@@ -15,6 +15,7 @@ from kpro_graph.questionnaires.model import (
     Image,
     Significance,
     SourceExpression,
+    Toggle,
     Value,
 )
 
@@ -208,6 +209,20 @@ class Extensions:
                     self._malformed(index, name)
                 else:
                     found.append(constraint)
+        return tuple(found)
+
+    def toggles(self) -> tuple[Toggle, ...]:
+        """Return the options that may be chosen only where an expression holds."""
+        found = []
+        for index, each in self._all("sdc-questionnaire-answerOptionsToggleExpression"):
+            parts = _parts(each)
+            place = f"{self._location}.extension[{index}]"
+            expression = _read_expression(parts["expression"], place) if "expression" in parts else None
+            options = [read_value(part) for part in mappings_of(each, "extension") if part.get("url") == "option"]
+            if expression is None or not options or None in options:
+                self._malformed(index, "answerOptionsToggleExpression")
+            else:
+                found.append(Toggle(tuple(option for option in options if option is not None), expression))
         return tuple(found)
 
     def fut_text(self, name: str) -> str:

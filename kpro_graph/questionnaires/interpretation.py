@@ -101,7 +101,7 @@ class ReplayImpossible(Rejected):
     code = "REPLAY_IMPOSSIBLE"
 
 
-class Interpretation(msgspec.Struct, frozen=True):
+class Interpretation(msgspec.Struct, frozen=True, gc=False):
     """The colour of one score, one item, or the whole response.
 
     Attributes:

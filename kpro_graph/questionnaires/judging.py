@@ -26,9 +26,10 @@ SIGNIFICANCE = "answerSignificance"
 """What the rule made of an item's own answer significances is called, before a colon and its linkId."""
 
 _SEVERITY = {Colour.NOT_INTERPRETED: 0, Colour.GREEN: 1, Colour.YELLOW: 2, Colour.RED: 3}
+_RANK = {Colour.RED: 0, Colour.YELLOW: 1, Colour.GREEN: 3, Colour.NOT_INTERPRETED: 4}
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What one rule says. ``open`` means that it could not be evaluated; ``reason`` says why there is no colour."""
 
     subject: str
@@ -47,7 +48,7 @@ def weigh(verdicts: Sequence[Verdict]) -> Verdict | None:
 
     Red goes before yellow, both before an open verdict, that before green, and that before a rule that says nothing.
     """
-    return min(verdicts, key=_weight, default=None)
+    return verdicts[0] if len(verdicts) == 1 else min(verdicts, key=_weight, default=None)
 
 
 def judge_score_rule(rule: ScoreRule, score: Score | None, label: Text) -> Verdict:
@@ -103,7 +104,7 @@ def judge_significances(item: Item, answers: Answers, words: ItemWords) -> Verdi
         values, weights = answers.values(item.link_id), answers.weights(item.link_id)
         found: list[Verdict] = []
         for number, one in enumerate(item.significances, start=1):
-            if all(condition.operator == "exists" for condition in one.conditions):
+            if _asks_presence(one.conditions):
                 found.extend(_judge_presence(verdict, one, number, present=bool(values)))
             else:
                 found.extend(_judge_significance(verdict, words, item.link_id, one, number, values, weights))
@@ -116,10 +117,7 @@ def judge_significances(item: Item, answers: Answers, words: ItemWords) -> Verdi
 
 
 def _weight(verdict: Verdict) -> tuple[int, str, str]:
-    severity = _SEVERITY[verdict.colour]
-    if verdict.open:
-        return (2, verdict.rule, verdict.subject)
-    return ({3: 0, 2: 1, 1: 3, 0: 4}[severity], verdict.rule, verdict.subject)
+    return (2 if verdict.open else _RANK[verdict.colour], verdict.rule, verdict.subject)
 
 
 def _guard(subject: str, label: Text, rule: str, judge: Callable[[], Verdict]) -> Verdict:
@@ -189,26 +187,42 @@ def _judge_significance(
     number: int,
     values: Sequence[Value],
     weights: Sequence[Decimal | None],
-) -> Iterable[Verdict]:
+) -> list[Verdict]:
     matches: list[bool] = []
     for value, weight in zip(values, weights, strict=True):
         try:
-            matches.append(all(_holds(condition, value, weight) for condition in one.conditions))
+            matches.append(_all_hold(one.conditions, value, weight))
         except _NotComparable:
             used = words.explain(link_id, value)
-            yield msgspec.structs.replace(verdict, open=True, reason=_NOT_COMPARABLE, inputs=(used,))
-            return
+            return [msgspec.structs.replace(verdict, open=True, reason=_NOT_COMPARABLE, inputs=(used,))]
+    if True not in matches:
+        return []
     # enableWhen's != asks that no answer equals; every other operator asks that some answer satisfies.
     if len(one.conditions) == 1 and one.conditions[0].operator == "!=" and not all(matches):
-        return
-    for value, match in zip(values, matches, strict=True):
-        if match:
-            used = words.explain(link_id, value)
-            yield _colour_by_significance(verdict, one, number, used)
+        return []
+    return [
+        _colour_by_significance(verdict, one, number, words.explain(link_id, value))
+        for value, match in zip(values, matches, strict=True)
+        if match
+    ]
 
 
 class _NotComparable(Exception):
     pass
+
+
+def _asks_presence(conditions: tuple[Condition, ...]) -> bool:
+    for condition in conditions:  # noqa: SIM110 - asked of every answer; a generator costs more than it says
+        if condition.operator != "exists":
+            return False
+    return True
+
+
+def _all_hold(conditions: tuple[Condition, ...], value: Value, weight: Decimal | None) -> bool:
+    for condition in conditions:  # noqa: SIM110 - as above
+        if not _holds(condition, value, weight):
+            return False
+    return True
 
 
 def _holds(condition: Condition, value: Value, weight: Decimal | None) -> bool:
@@ -286,8 +300,13 @@ def _colour_by_presence(verdict: Verdict, case: Case) -> Verdict:
 
 
 def _colour_by_significance(verdict: Verdict, one: Significance, number: int, used: Used) -> Verdict:
-    return msgspec.structs.replace(
-        verdict, colour=Colour(one.colour), inputs=(used,), threshold=_threshold_of(one.conditions, number)
+    return Verdict(
+        verdict.subject,
+        verdict.label,
+        verdict.rule,
+        Colour(one.colour),
+        inputs=(used,),
+        threshold=_threshold_of(one.conditions, number),
     )
 
 

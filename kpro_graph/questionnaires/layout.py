@@ -164,6 +164,9 @@ class Layout:
         _leave_room(self, node)
         node.calculated = True
         self.touch(node)
+        for answer in node.answers if plan.children else ():
+            for each in _walk(answer):  # what stood below an answer that is gone, is gone too
+                self.touch(each)
 
     def walk(self) -> Iterator[Node]:
         """Yield every item in questionnaire order, those above before those below."""
@@ -198,6 +201,8 @@ def _fill(
     found: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
     if items is not None:
         if isinstance(items, list):
+            if not items:
+                layout.problems.append(make_problem("empty", _link_id(scope), scope.path, scope.location))
             _sort(layout, scope, by_link_id, items, found)
         else:
             layout.problems.append(make_problem("structure", _link_id(scope), scope.path, scope.location))
@@ -247,7 +252,7 @@ def _sort(
             path = f"{scope.path}/{link_id}" if scope.path else link_id
             layout.problems.append(make_problem(code, link_id, path, location))
             continue
-        if not _ITEM_KEYS.issuperset(source):
+        if not _ITEM_KEYS.issuperset(source) or None in source.values():
             layout.problems.append(make_problem("structure", link_id, _path(scope, plan), location))
         found.setdefault(link_id, []).append((index, source))
         position = plan.item.position
@@ -266,6 +271,8 @@ def _fill_below(layout: Layout, node: Node, source: Mapping[str, Any] | None) ->
         _take_down_items_beside_answers(layout, node, source)
     answers = source.get("answer") if source is not None else None
     if isinstance(answers, list):
+        if not answers:
+            layout.problems.append(make_problem("empty", plan.item.link_id, node.path, node.location))
         several = plan.item.repeats and len(plan.children) > 0
         for index, each in enumerate(answers):
             location = f"{node.location}.answer[{index}]"
@@ -320,10 +327,10 @@ def _read_answer(layout: Layout, node: Node, source: Mapping[str, Any], location
     """Return the answer's value. An empty text or an empty coding is no answer."""
     link_id = node.plan.item.link_id
     values = 0
-    for key in source:
-        if key in _VALUE_KEYS:
+    for key, part in source.items():
+        if key in _VALUE_KEYS and part is not None:
             values += 1
-        elif key not in _ANSWER_KEYS and key not in _COMPANIONS:
+        elif part is None or (key not in _ANSWER_KEYS and key not in _COMPANIONS):
             layout.problems.append(make_problem("structure", link_id, node.path, location))
             return None
     if values > 1:
@@ -331,6 +338,8 @@ def _read_answer(layout: Layout, node: Node, source: Mapping[str, Any], location
         return None
     value = read_value(source)
     if value is None or (isinstance(value.value, str | dict | list) and not value.value):
+        if value is not None or not source:
+            layout.problems.append(make_problem("empty", link_id, node.path, location))
         return None
     return value
 

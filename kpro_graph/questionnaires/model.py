@@ -28,6 +28,7 @@ __all__ = [
     "Questionnaire",
     "Significance",
     "SourceExpression",
+    "Toggle",
     "Value",
     "ValueSet",
 ]
@@ -68,7 +69,10 @@ class Value:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What makes two answers the same answer: system and code of a coding, the number of a number."""
+        """What makes two answers the same answer: system and code of a coding, the size of a number, and so on.
+
+        It can be hashed whatever JSON the value is.
+        """
         key = self._key
         if key is None:
             key = self._make_key()
@@ -80,16 +84,20 @@ class Value:
         if isinstance(value, dict):
             if self.kind == "Coding":
                 system, code = value.get("system"), value.get("code")
-                if isinstance(system, str | None) and isinstance(code, str | None):
+                if isinstance(system, str | None) and isinstance(code, str):
                     return ("Coding", system, code)
-            return (self.kind, repr(sorted(value.items(), key=lambda pair: pair[0])))
-        if isinstance(value, bool) or value is None:
-            return (self.kind, value)
-        if isinstance(value, int | float | Decimal):
+                if code is None:  # then only its words tell it from another
+                    return ("Coding", _freeze(system), None, _freeze(value.get("display")))
+            if self.kind == "Quantity":
+                unit = value.get("unit") if value.get("code") is None else value["code"]
+                parts = (value.get("value"), value.get("comparator"), value.get("system"), unit)
+                return ("Quantity", *map(_freeze, parts))
+            if self.kind == "Reference" and isinstance(value.get("reference"), str):
+                return ("Reference", value["reference"])
+            return (self.kind, _freeze(value))
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             return (self.kind, number_of(value))
-        if isinstance(value, list):
-            return (self.kind, repr(value))
-        return (self.kind, value)
+        return (self.kind, _freeze(value) if isinstance(value, list) else value)
 
     @property
     def system(self) -> str | None:
@@ -122,6 +130,18 @@ class Value:
 
     def __hash__(self) -> int:
         return hash(self.key)
+
+
+def _freeze(part: Json) -> object:
+    """Return a JSON value as one that can be hashed, equal where the JSON is."""
+    if isinstance(part, dict):
+        return ("{", *((name, _freeze(part[name])) for name in sorted(part)))
+    if isinstance(part, list):
+        return ("[", *(_freeze(each) for each in part))
+    if isinstance(part, bool):
+        return ("bool", part)
+    number = number_of(part)
+    return part if number is None else number
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +200,14 @@ class SourceExpression:
     language: str = "text/fhirpath"
     name: str = ""
     location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Toggle:
+    """Options that may be chosen only where an expression holds."""
+
+    options: tuple[Value, ...]
+    expression: SourceExpression
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +302,8 @@ class Item:
     calculated: SourceExpression | None = None
     initial: tuple[Value, ...] = ()
     initial_expression: SourceExpression | None = None
+    answer_expression: SourceExpression | None = None
+    toggles: tuple[Toggle, ...] = ()
     variables: tuple[SourceExpression, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     min_length: int | None = None

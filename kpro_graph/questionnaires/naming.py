@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from kpro_graph.questionnaires import exact
 from kpro_graph.questionnaires.explanation import Used
-from kpro_graph.questionnaires.model import Item, Questionnaire, Value
+from kpro_graph.questionnaires.model import AnswerOption, Item, Questionnaire, Value
 from kpro_graph.questionnaires.words import Text
 
 __all__ = ["ItemWords", "words_of"]
@@ -16,19 +16,16 @@ __all__ = ["ItemWords", "words_of"]
 class ItemWords:
     """The words of one questionnaire's items and options. It knows no answers."""
 
-    __slots__ = ("_labels", "_options")
+    __slots__ = ("_explained", "_labels", "_options")
 
     def __init__(self, questionnaire: Questionnaire) -> None:
         self._labels = {item.link_id: _label(item) for item in questionnaire.walk()}
-        self._options: dict[str, dict[tuple[object, ...], Text]] = {
-            item.link_id: {
-                option.value.key: Text(option.texts.get("da", option.text), option.texts.get("en", option.text))
-                for option in item.options
-                if option.text
-            }
+        self._options: dict[str, dict[tuple[object, ...], Text | None]] = {
+            item.link_id: {option.value.key: _words(option) for option in item.options}
             for item in questionnaire.walk()
             if item.options
         }
+        self._explained: dict[tuple[str, tuple[object, ...], Decimal | None], Used] = {}
 
     def label(self, link_id: str) -> Text:
         """Return what to call an item: its short text, its text, or its linkId where it has neither or is not there."""
@@ -43,9 +40,18 @@ class ItemWords:
         Raises:
             NotExact: a number outside the limits.
         """
-        subject, label = f"item:{link_id}", self.label(link_id)
         options = self._options.get(link_id)
-        display = None if options is None else options.get(value.key)
+        if options is None or value.key not in options:
+            return self._write(link_id, value, number, None)
+        # An option is explained alike whoever chose it, so it is written down once.
+        key = (link_id, value.key, number)
+        known = self._explained.get(key)
+        if known is None:
+            known = self._explained[key] = self._write(link_id, value, number, options[value.key])
+        return known
+
+    def _write(self, link_id: str, value: Value, number: Decimal | None, display: Text | None) -> Used:
+        subject, label = f"item:{link_id}", self.label(link_id)
         if number is not None:
             return Used(subject, label, "number", value=exact.write(number), display=display)
         if value.kind == "Coding":
@@ -70,6 +76,12 @@ def words_of(questionnaire: Questionnaire) -> ItemWords:
     if found is None:
         found = _KNOWN[questionnaire] = ItemWords(questionnaire)
     return found
+
+
+def _words(option: AnswerOption) -> Text | None:
+    if not option.text:
+        return None
+    return Text(option.texts.get("da", option.text), option.texts.get("en", option.text))
 
 
 def _label(item: Item) -> Text:

@@ -86,7 +86,11 @@ class ItemPlan:
 
 @dataclass(slots=True, eq=False)
 class Plan:
-    """A questionnaire made ready. ``settled_in_order`` holds where one pass in document order decides what is asked."""
+    """A questionnaire made ready.
+
+    ``permitting`` are the items whose permitted answers an expression decides. ``settled_in_order`` holds where one
+    pass in document order decides what is asked.
+    """
 
     roots: tuple[ItemPlan, ...]
     root_by_link_id: dict[str, ItemPlan]
@@ -95,6 +99,7 @@ class Plan:
     read_only: tuple[ItemPlan, ...]
     bounded: tuple[ItemPlan, ...]
     constrained: tuple[ItemPlan, ...]
+    permitting: tuple[ItemPlan, ...]
     has_conditions: bool
     has_expressions: bool
     settled_in_order: bool
@@ -151,7 +156,8 @@ def _make_plan(questionnaire: Questionnaire) -> Plan:
     read_only = tuple(each for each in items.values() if _is_fixed(each.item))
     bounded = tuple(each for each in items.values() if _has_calculated_bounds(each.item))
     constrained = tuple(each for each in items.values() if each.item.constraints)
-    has_expressions = bool(bounded or constrained or questionnaire.constraints) or any(
+    permitting = tuple(each for each in items.values() if each.item.answer_expression or each.item.toggles)
+    has_expressions = bool(bounded or constrained or permitting or questionnaire.constraints) or any(
         each.item.calculated or each.item.enable_expression for each in items.values()
     )
     settled = not forward and not any(each.item.calculated or each.item.enable_expression for each in items.values())
@@ -163,6 +169,7 @@ def _make_plan(questionnaire: Questionnaire) -> Plan:
         read_only,
         bounded,
         constrained,
+        permitting,
         has_conditions,
         has_expressions,
         settled,

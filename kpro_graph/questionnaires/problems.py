@@ -67,6 +67,11 @@ CODES: Mapping[str, Explained] = MappingProxyType(
         ),
         # The shape of a response.
         "structure": Explained(_E, "Besvarelsen har en forkert opbygning.", "The response has a wrong structure."),
+        "empty": Explained(
+            _W,
+            "Et element uden indhold er skrevet, som om der var svaret; det tæller som intet.",
+            "An element without content is written as if there were an answer; it counts as nothing.",
+        ),
         "unknown_link_id": Explained(
             _E, "Spørgsmålet findes ikke i spørgeskemaet.", "The question is not in the questionnaire."
         ),

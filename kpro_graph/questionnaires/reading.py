@@ -35,6 +35,7 @@ from kpro_graph.questionnaires.model import (
 )
 from kpro_graph.questionnaires.patterns import PatternInvalid, compile_pattern
 from kpro_graph.questionnaires.problems import Problem, make_problem
+from kpro_graph.questionnaires.terminology import core_value_sets
 from kpro_graph.questionnaires.valuesets import read_translations, read_value_set, read_weight
 
 __all__ = ["OPERATORS", "QuestionnaireInvalid", "read_json", "read_questionnaire", "read_value"]
@@ -268,6 +269,8 @@ class _Reading:
             calculated=extensions.sdc_expression("calculatedExpression"),
             initial=initial,
             initial_expression=extensions.sdc_expression("initialExpression"),
+            answer_expression=extensions.sdc_expression("answerExpression"),
+            toggles=extensions.toggles(),
             variables=extensions.variables(),
             constraints=extensions.constraints(),
             min_length=extensions.whole("minLength"),
@@ -373,19 +376,29 @@ class _Reading:
         contained = mappings_of(self.document, "contained")
         resources = [*self.supporting, *contained]
         code_systems = [each for each in resources if each.get("resourceType") == "CodeSystem"]
-        found: dict[str, ValueSet] = {}
+        sources: dict[str, Mapping[str, Any]] = {}
         for source in resources:
             if source.get("resourceType") != "ValueSet":
                 continue
-            value_set = read_value_set(source, code_systems)
-            version = text_of(source, "version")
-            if value_set.url:
-                found[value_set.url] = value_set
+            url, version, own = (text_of(source, name) for name in ("url", "version", "id"))
+            if url:
+                sources[url] = source
                 if version:
-                    found[f"{value_set.url}|{version}"] = value_set
-            if value_set.id and any(source is each for each in contained):
-                found[f"#{value_set.id}"] = value_set
-        return found
+                    sources[f"{url}|{version}"] = source
+            if own and any(source is each for each in contained):
+                sources[f"#{own}"] = source
+        found: dict[int, ValueSet | None] = {}
+
+        def find(reference: str) -> ValueSet | None:
+            source = sources.get(reference) or sources.get(reference.partition("|")[0])
+            if source is None:
+                return core_value_sets().get(reference.partition("|")[0])
+            if id(source) not in found:
+                found[id(source)] = None  # a set that is taken from itself is not at hand while it is read
+                found[id(source)] = read_value_set(source, code_systems, find)
+            return found[id(source)]
+
+        return {name: value_set for name in sources if (value_set := find(name)) is not None}
 
 
 def _contains(by_link_id: Mapping[str, Item], item: Item, other: Item) -> bool:

@@ -76,7 +76,9 @@ def _render_node(node: Node, weighted: bool) -> dict[str, Any] | None:  # noqa: 
             answers.append(written)
     if source is None:
         return {"linkId": plan.item.link_id, "answer": answers} if answers else None
-    item = {key: value for key, value in source.items() if key not in ("item", "answer")}
+    item = dict(source)
+    item.pop("item", None)
+    item.pop("answer", None)
     if answers:
         item["answer"] = answers
     return item

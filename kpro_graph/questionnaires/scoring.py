@@ -39,7 +39,7 @@ from kpro_graph.questionnaires.words import Reason, Text, join_words, write_numb
 __all__ = ["Score", "score", "silence"]
 
 
-class Score(msgspec.Struct, frozen=True):
+class Score(msgspec.Struct, frozen=True, gc=False):
     """One score of one response. ``value`` is None where the explanation's ``reason`` says why."""
 
     code: str
@@ -188,7 +188,7 @@ class _Sheet:
             reason = _several(label) if len(values) > 1 else _no_number(label)
             return _Outcome(reason=reason, inputs=(Used(subject, label, "other"),))
         try:
-            value = exact.total(one for one in numbers if one is not None)
+            value = exact.total([one for one in numbers if one is not None])
         except exact.NotExact:
             return _Outcome(reason=_NOT_EXACT, inputs=(Used(subject, label, "other"),))
         if len(values) == 1:
@@ -223,7 +223,7 @@ class _Sheet:
         )
 
 
-class _Outcome(msgspec.Struct, frozen=True):
+class _Outcome(msgspec.Struct, frozen=True, gc=False):
     value: Decimal | None = None
     reason: Reason | None = None
     inputs: tuple[Used, ...] = ()

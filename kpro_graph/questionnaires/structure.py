@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from kpro_graph.questionnaires.expressions.model import is_known, is_primitive, members
 from kpro_graph.questionnaires.model import ItemType
 from kpro_graph.questionnaires.problems import Problem, make_problem
 
-__all__ = ["judge_structure"]
+__all__ = ["judge_header", "judge_structure"]
 
 _ANY = {"extension", "modifierExtension", "contained", "coding"}
 _LISTS: Mapping[str, frozenset[str]] = {
@@ -74,6 +75,9 @@ _FORMS = {
         "canonical": r"\S*",
     }.items()
 }
+_JUDGED_ELSEWHERE = frozenset(
+    {"resourceType", "status", "questionnaire", "item", "meta", "text", "contained", "extension", "modifierExtension"}
+)
 _WHOLE = {"integer": (-(2**31), 2**31 - 1), "positiveInt": (1, 2**31 - 1), "unsignedInt": (0, 2**31 - 1)}
 
 
@@ -85,11 +89,36 @@ def judge_structure(document: object) -> list[Problem]:
     return [make_problem("structure", location=place) for place in dict.fromkeys(_judge(kind, document, kind))]
 
 
+def judge_header(response: Mapping[str, Any]) -> list[Problem]:
+    """Return every place where an element that a response has beside its items breaks R4's structure rules.
+
+    Its texts, extensions and contained resources are not looked into; status and questionnaire are judged elsewhere.
+    """
+    kind = "QuestionnaireResponse"
+    places: list[str] = []
+    for name, part in response.items():
+        if name not in _JUDGED_ELSEWHERE:
+            plain = name.removeprefix("_")
+            expected = _forms(kind).get(plain)
+            place = f"{kind}.{plain}"
+            if expected is None or (name != plain and not is_primitive(expected)):
+                places.append(place)
+            else:
+                places += _judge_part(kind, plain, "Element" if name != plain else expected, part, place)
+    return [make_problem("structure", location=place) for place in dict.fromkeys(places)]
+
+
+@cache
+def _forms(kind: str) -> Mapping[str, str]:
+    """Return the type of each element of a type, by the names it has in JSON."""
+    return {form.key: form.type for each in members(kind).values() for form in each}
+
+
 def _judge(kind: str, element: Mapping[str, Any], location: str) -> Iterator[str]:
     """Yield the places of what is wrong with an object of a known type."""
     if not element:
         yield location
-    forms = {form.key: form.type for each in members(kind).values() for form in each}
+    forms = _forms(kind)
     choices: dict[str, str] = {}
     for name, part in element.items():
         plain = name.removeprefix("_")

@@ -22,13 +22,14 @@ _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
 _TIME = r"(?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d{1,9})?"
 _TIME_ONLY = re.compile(_TIME, re.ASCII)
 _DATE_TIME = re.compile(rf"(\d{{4}}-\d{{2}}-\d{{2}})T({_TIME})(Z|[+-](?:0\d|1[0-3]):[0-5]\d|[+-]14:00)", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _URI = re.compile(r"\S+")
 _INTEGER = 2**31
 _TEXT_LENGTH = 1 << 20
 _UCUM = "http://unitsofmeasure.org"
 
 _CODING = {"system": str, "version": str, "code": str, "display": str, "userSelected": bool}
-_QUANTITY = {"comparator": str, "unit": str, "system": str, "code": str}
+_QUANTITY = {"value": object, "comparator": str, "unit": str, "system": str, "code": str}
 _ATTACHMENT = {
     "contentType": str,
     "language": str,
@@ -39,6 +40,7 @@ _ATTACHMENT = {
     "title": str,
     "creation": str,
 }
+_COMPARATORS = frozenset({"<", "<=", ">=", ">"})
 _REFERENCE = {"reference": str, "type": str, "identifier": dict, "display": str}
 
 
@@ -47,7 +49,7 @@ def is_well_formed(value: Value) -> bool:
     raw = value.value
     match value.kind:
         case "string":
-            return isinstance(raw, str) and len(raw) <= _TEXT_LENGTH
+            return isinstance(raw, str) and len(raw) <= _TEXT_LENGTH and _is_text(raw)
         case "Coding":
             return _has_shape(raw, _CODING)
         case "integer":
@@ -63,14 +65,19 @@ def is_well_formed(value: Value) -> bool:
         case "time":
             return isinstance(raw, str) and _TIME_ONLY.fullmatch(raw) is not None
         case "uri":
-            return isinstance(raw, str) and _URI.fullmatch(raw) is not None
+            return isinstance(raw, str) and _URI.fullmatch(raw) is not None and _is_text(raw)
         case "Quantity":
-            return _has_shape(raw, _QUANTITY) and isinstance(raw, dict) and _has_number(raw)
+            return _has_shape(raw, _QUANTITY) and isinstance(raw, dict) and _is_quantity(raw)
         case "Attachment":
-            return _has_shape(raw, _ATTACHMENT)
+            return isinstance(raw, dict) and _has_shape(raw, _ATTACHMENT) and _is_attachment(raw)
         case "Reference":
             return _has_shape(raw, _REFERENCE)
     return False
+
+
+def _is_text(text: str) -> bool:
+    """Return whether a text holds no control characters but tabs and line ends, as FHIR R4 demands of a string."""
+    return text.isprintable() or _CONTROL.search(text) is None
 
 
 def _has_shape(raw: object, shape: Mapping[str, type]) -> bool:
@@ -79,15 +86,27 @@ def _has_shape(raw: object, shape: Mapping[str, type]) -> bool:
     for name, part in raw.items():
         expected = shape.get(name)
         if expected is None:
-            if name not in ("id", "extension", "value") and not name.startswith("_"):
+            if name not in ("id", "extension") and not name.startswith("_"):
                 return False
-        elif not isinstance(part, expected) or (expected is int and isinstance(part, bool)):
+        elif (
+            not isinstance(part, expected)
+            or (isinstance(part, str) and not _is_text(part))
+            or (expected is int and isinstance(part, bool))
+        ):
             return False
     return True
 
 
-def _has_number(raw: Mapping[str, Any]) -> bool:
-    return "value" not in raw or number_of(raw["value"]) is not None
+def _is_quantity(raw: Mapping[str, Any]) -> bool:
+    """A number, one of R4's comparators, and no code without its system (R4's invariant qty-3)."""
+    if "value" in raw and number_of(raw["value"]) is None:
+        return False
+    return raw.get("comparator", "<") in _COMPARATORS and ("code" not in raw or "system" in raw)
+
+
+def _is_attachment(raw: Mapping[str, Any]) -> bool:
+    """No data without their type (R4's invariant att-1)."""
+    return "data" not in raw or "contentType" in raw
 
 
 def _is_date(text: str) -> bool:
@@ -235,7 +254,7 @@ def matches(values: list[Value], operator: str, wanted: Value) -> bool:
     """Return whether answers meet a condition (the operators of enableWhen).
 
     ``exists`` asks whether there is an answer; ``!=`` holds where no answer equals, also where there is none; every
-    other operator holds where at least one answer meets it.
+    other operator holds where at least one answer meets it for certain: whether 2024 is at least 2024-06 is not.
     """
     match operator:
         case "exists":
@@ -249,7 +268,7 @@ def matches(values: list[Value], operator: str, wanted: Value) -> bool:
         case "<":
             return any(compare(value, wanted) == -1 for value in values)
         case ">=":
-            return any(compare(value, wanted) in (0, 1) for value in values)
+            return any(compare(value, wanted) == 1 or same(value, wanted) for value in values)
         case "<=":
-            return any(compare(value, wanted) in (0, -1) for value in values)
+            return any(compare(value, wanted) == -1 or same(value, wanted) for value in values)
     return False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
-from kpro_graph.questionnaires.document import mapping_of, mappings_of, number_of, text_of
+from kpro_graph.questionnaires.document import mapping_of, mappings_of, number_of, text_of, texts_of
 from kpro_graph.questionnaires.model import Concept, ValueSet
 
 __all__ = ["WEIGHTS", "read_translations", "read_value_set", "read_weight"]
@@ -57,18 +57,29 @@ def read_translations(element: object) -> dict[str, str]:
     return texts
 
 
+Find: TypeAlias = "Callable[[str], ValueSet | None]"
+"""Finds the value set a reference names, or None where it is not at hand."""
+
+
+def _find_none(reference: str) -> ValueSet | None:
+    return None
+
+
 def read_value_set(  # noqa: PLR0912 - one branch for each way to define a set
-    source: Mapping[str, Any], code_systems: Iterable[Mapping[str, Any]] = ()
+    source: Mapping[str, Any], code_systems: Iterable[Mapping[str, Any]] = (), find: Find = _find_none
 ) -> ValueSet:
     """Return the codes of a FHIR ValueSet, read from its expansion or else from what it lists.
 
-    ``code_systems`` are CodeSystem resources at hand, for a part that takes a whole system.
+    ``code_systems`` are CodeSystem resources at hand, for a part that takes a whole system; ``find`` gives the other
+    value sets that a part is taken from.
     """
     systems = {text_of(each, "url"): each for each in code_systems}
     concepts: dict[tuple[str | None, str], Concept] = {}
     complete = True
     open_systems: set[str | None] = set()
     expansion = mapping_of(source, "expansion")
+    if expansion is not None and not expansion.get("contains") and "compose" in source:
+        expansion = None
     if expansion is not None:
         weight_codes = _weight_properties(expansion)
         pending = mappings_of(expansion, "contains")[::-1]
@@ -84,33 +95,76 @@ def read_value_set(  # noqa: PLR0912 - one branch for each way to define a set
     compose = mapping_of(source, "compose")
     if compose is not None:
         for include in mappings_of(compose, "include"):
-            system = text_of(include, "system")
-            listed = mappings_of(include, "concept")
-            for each in listed:
-                _add(concepts, system, each, None)
-            if listed or expansion is not None:
+            if expansion is not None:
+                # A full expansion says which codes are in; what is listed may say more of them.
+                system = text_of(include, "system")
+                for each in mappings_of(include, "concept"):
+                    if not complete or (system, text_of(each, "code") or "") in concepts:
+                        _add(concepts, system, each, None)
                 continue
-            known = systems.get(system)
-            whole = known is not None and "filter" not in include and "valueSet" not in include
-            if whole and known is not None and known.get("content") == "complete":
-                _add_all(concepts, system, known)
+            part, whole = _read_part(include, systems, find)
+            for key, concept in part.items():
+                concepts[key] = _merge(concepts.get(key), concept)
+            if not whole:
+                complete = False
+                open_systems.add(text_of(include, "system"))
+        for exclude in mappings_of(compose, "exclude") if expansion is None else ():
+            part, whole = _read_part(exclude, systems, find)
+            if whole:
+                for key in part:
+                    concepts.pop(key, None)
             else:
                 complete = False
-                open_systems.add(None if "valueSet" in include else system)
-        for exclude in mappings_of(compose, "exclude"):
-            system = text_of(exclude, "system")
-            listed = mappings_of(exclude, "concept")
-            for each in listed:
-                concepts.pop((system, text_of(each, "code") or ""), None)
-            if not listed:
-                complete = False
-                open_systems.add(system)
+                open_systems.add(text_of(exclude, "system"))
     elif expansion is None:
         complete = False
         open_systems.add(None)
     return ValueSet(
         text_of(source, "url") or "", text_of(source, "id") or "", concepts, complete, frozenset(open_systems)
     )
+
+
+def _read_part(
+    part: Mapping[str, Any], systems: Mapping[str | None, Mapping[str, Any]], find: Find
+) -> tuple[dict[tuple[str | None, str], Concept], bool]:
+    """Return the codes of one ``include`` or ``exclude`` as far as they can be told, and whether that is all of them.
+
+    A part that names codes and value sets means the codes that are in all of them.
+    """
+    system = text_of(part, "system")
+    found: dict[tuple[str | None, str], Concept] | None = None
+    whole = True
+    listed = mappings_of(part, "concept")
+    if listed:
+        found = {}
+        for each in listed:
+            _add(found, system, each, None)
+    elif system is not None:
+        known = systems.get(system)
+        if known is not None and "filter" not in part and known.get("content") == "complete":
+            found = {}
+            _add_all(found, system, known)
+        else:
+            # A whole system beside a value set only says which of that set's codes are meant.
+            whole = "filter" not in part and "valueSet" in part
+    for reference in texts_of(part, "valueSet"):
+        other = find(reference)
+        if other is None or not other.complete:
+            whole = False
+        elif found is None:
+            found = {key: concept for key, concept in other.concepts.items() if system in (None, key[0])}
+        else:
+            found = {key: concept for key, concept in found.items() if key in other.concepts}
+    return found or {}, whole and found is not None
+
+
+def _merge(before: Concept | None, after: Concept) -> Concept:
+    """Return one concept of two mentions of the same code."""
+    if before is None:
+        return after
+    weight = before.weight if after.weight is None else after.weight
+    texts = {**before.texts, **after.texts}
+    return Concept(after.system, after.code, after.display or before.display, texts, weight)
 
 
 def _add_all(concepts: dict[tuple[str | None, str], Concept], system: str | None, known: Mapping[str, Any]) -> None:
@@ -132,17 +186,13 @@ def _add(
         return
     if weight is None:
         weight = read_weight(each)
-    before = concepts.get((system, code))
     texts = read_translations(each.get("_display"))
     for designation in mappings_of(each, "designation"):
         language, value = text_of(designation, "language"), text_of(designation, "value")
         if language and value and "use" not in designation:
             texts.setdefault(language, value)
-    if before is not None:
-        weight = before.weight if weight is None else weight
-        texts = {**before.texts, **texts}
-    display = text_of(each, "display") or (before.display if before else "")
-    concepts[system, code] = Concept(system, code, display, texts, weight)
+    concept = Concept(system, code, text_of(each, "display") or "", texts, weight)
+    concepts[system, code] = _merge(concepts.get((system, code)), concept)
 
 
 def _weight_properties(expansion: Mapping[str, Any]) -> frozenset[str]:

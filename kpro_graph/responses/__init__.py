@@ -4,6 +4,8 @@ Storing, logging and announcing are one transaction. Concurrent submits of one a
 stores, the others learn of it. A submitted response is never changed; an amendment is a new one that supersedes it.
 """
 
+from kpro_graph.responses.assistance import start, stop
+from kpro_graph.responses.authorship import AnsweredBy, ConfirmationMissing, ConfirmedBy
 from kpro_graph.responses.drafts import (
     AnswersRejected,
     AssignmentClosed,
@@ -19,9 +21,12 @@ from kpro_graph.responses.submission import AlreadySubmitted, Colour, Submitted,
 
 __all__ = [
     "AlreadySubmitted",
+    "AnsweredBy",
     "AnswersRejected",
     "AssignmentClosed",
     "Colour",
+    "ConfirmationMissing",
+    "ConfirmedBy",
     "OtherVersion",
     "ReasonMissing",
     "ResponseStatus",
@@ -30,5 +35,7 @@ __all__ = [
     "Submitted",
     "amend",
     "save_answer",
+    "start",
+    "stop",
     "submit",
 ]

@@ -11,10 +11,10 @@ from typing import Any
 from uuid import UUID
 
 from kpro_graph.access import may_answer_for
-from kpro_graph.actors import ActorKind
+from kpro_graph.actors import ActorKind, Right
 from kpro_graph.assignments import AssignmentStatus
 from kpro_graph.catalogue import Compiled, compiled
-from kpro_graph.episodes import ReferenceUnknown
+from kpro_graph.episodes import ReferenceUnknown, hidden_from
 from kpro_graph.errors import Rejected
 from kpro_graph.questionnaires import (
     PathUnknown,
@@ -26,6 +26,8 @@ from kpro_graph.questionnaires import (
     read_json,
     write_json,
 )
+from kpro_graph.reception import need_session
+from kpro_graph.responses.authorship import answering_as, types_for
 from kpro_graph.responses.kept import as_fhir
 from kpro_graph.storage import tables
 from kpro_graph.storage.database import Change
@@ -112,13 +114,16 @@ class Saved:
 
 
 async def locked_assignment(change: Change, assignment_id: UUID | None) -> tables.Assignment:
-    """Return the actor's own assignment, held so that nobody else changes its drafts meanwhile.
+    """Return the assignment the actor answers, held so that nobody else changes its drafts meanwhile.
+
+    It is the actor's own, of someone they represent, handed to them at a reception computer, or one they type for a
+    citizen.
 
     Raises:
         ReferenceUnknown: there is none for this actor.
+        NotAuthenticated: the session at the reception computer has ended since the request began.
     """
-    if change.actor.kind is not ActorKind.CITIZEN:
-        # Answering on a citizen's behalf is a right of its own; without it an assignment is as if it were not there.
+    if change.actor.kind not in {ActorKind.CITIZEN, ActorKind.EMPLOYEE}:
         raise ReferenceUnknown(path="assignmentId")
     row = (
         await tables.Assignment.filter(municipality_id=change.actor.municipality, id=assignment_id)
@@ -126,8 +131,13 @@ async def locked_assignment(change: Change, assignment_id: UUID | None) -> table
         .select_for_update()
         .first()
     )
-    if row is None or not may_answer_for(change.actor, row.citizen_id):
+    if row is not None and change.actor.kind is ActorKind.EMPLOYEE and await types_for(change, row):
+        return row
+    if row is None or not may_answer_for(change.actor, row.citizen_id, row.id):
         raise ReferenceUnknown(path="assignmentId")
+    if await hidden_from(change, change.actor, row.municipality_id, row.episode_id):
+        raise ReferenceUnknown(path="assignmentId")
+    await need_session(change)
     return row
 
 
@@ -139,6 +149,9 @@ def same_version(assignment: tables.Assignment, questionnaire_id: UUID | None) -
 
 async def draft_of(change: Change, assignment: tables.Assignment, version: Compiled) -> tables.Response | None:
     """Return the assignment's draft, opened if nothing has been answered yet; None when it is closed."""
+    if assignment.status == AssignmentStatus.REVOKED:
+        # What was saved before it was revoked stays readable, and is never submitted.
+        return None
     draft = (
         await tables.Response.filter(
             municipality_id=assignment.municipality_id,
@@ -148,7 +161,10 @@ async def draft_of(change: Change, assignment: tables.Assignment, version: Compi
         .using_db(change.using)
         .first()
     )
-    if draft is not None or assignment.status in {AssignmentStatus.COMPLETED, AssignmentStatus.REVOKED}:
+    if draft is not None and draft.amends_id is not None and Right.READ not in change.actor.rights:
+        # An amendment tells what was submitted; for whoever may not read that, the assignment is closed.
+        return None
+    if draft is not None or assignment.status == AssignmentStatus.COMPLETED:
         return draft
     if assignment.status == AssignmentStatus.REQUESTED:
         assignment.status = AssignmentStatus.IN_PROGRESS.value
@@ -202,8 +218,9 @@ async def save_answer(
     wrong = [each for each in evaluation.problems if each.severity is Severity.ERROR and here.fullmatch(each.path)]
     if wrong and values:
         raise AnswersRejected(wrong, path="values")
+    await _take_over(change, draft)
     now_at = await _put(change, draft, path, values, revision)
-    change.saw(draft.municipality_id, draft.citizen_id, ("answers",), action="update")
+    change.saw(draft.municipality_id, draft.citizen_id, ("answers",), "update", (draft.questionnaire_url,))
     return Saved(draft, path, now_at, evaluation.enabled, evaluation.problems)
 
 
@@ -213,7 +230,7 @@ async def amend(change: Change, response_id: UUID | None, reason: str) -> tables
     Raises:
         ReferenceUnknown: no such submitted response of this actor, or a newer one has replaced it.
         ReasonMissing: no reason is given.
-        AssignmentClosed: an amendment is being written already.
+        AssignmentClosed: an amendment is being written already, or the history was handed over.
     """
     reason = " ".join(reason.split())
     if not 0 < len(reason) <= 1000:
@@ -223,7 +240,8 @@ async def amend(change: Change, response_id: UUID | None, reason: str) -> tables
         .using_db(change.using)
         .first()
     )
-    if given is None:
+    # An amendment begins with what was submitted, so it is for those who may read that.
+    if given is None or change.actor.kind is not ActorKind.CITIZEN or Right.READ not in change.actor.rights:
         raise ReferenceUnknown(path="responseId")
     try:
         assignment = await locked_assignment(change, given.assignment_id)
@@ -232,6 +250,10 @@ async def amend(change: Change, response_id: UUID | None, reason: str) -> tables
     given = await tables.Response.get(municipality_id=given.municipality_id, id=given.id, using_db=change.using)
     if given.status == ResponseStatus.DRAFT or given.superseded:
         raise ReferenceUnknown(path="responseId")
+    held = tables.EpisodeOfCare.filter(municipality_id=given.municipality_id, id=given.episode_id, handed_over_to=None)
+    if not await held.using_db(change.using).exists():
+        # What is corrected is corrected where it is now.
+        raise AssignmentClosed(path="responseId")
     version = await compiled(change, assignment.questionnaire_owner, assignment.questionnaire_id)
     existing = await tables.Response.filter(
         municipality_id=given.municipality_id, assignment_id=assignment.id, status=ResponseStatus.DRAFT.value
@@ -242,7 +264,7 @@ async def amend(change: Change, response_id: UUID | None, reason: str) -> tables
     former: Any = read_json(given.answers)
     for row in former:
         await _put(change, draft, row["path"], [as_fhir(value) for value in row["values"]], None)
-    change.saw(draft.municipality_id, draft.citizen_id, ("answers",), action="update")
+    change.saw(draft.municipality_id, draft.citizen_id, ("answers",), "update", (draft.questionnaire_url,))
     return draft
 
 
@@ -268,11 +290,19 @@ async def _open(
         version=number,
         amends_id=amends.id if amends else None,
         amend_reason=reason,
-        source="patient",
+        source=answering_as(change.actor),
         author_id=change.actor.id,
         answers="[]",
         colour="not_interpreted",
     )
+
+
+async def _take_over(change: Change, draft: tables.Response) -> None:
+    """Make a draft the citizen's again, or their representative's, when they go on with it themselves."""
+    theirs = (answering_as(change.actor), change.actor.id, None)
+    if change.actor.kind is ActorKind.CITIZEN and (draft.source, draft.author_id, draft.typed_by) != theirs:
+        draft.source, draft.author_id, draft.typed_by = theirs
+        await draft.save(using_db=change.using, update_fields=["source", "author_id", "typed_by"])
 
 
 async def _put(
@@ -294,10 +324,15 @@ async def _put(
             path=path,
             answer=content,
             answered_at=datetime.now(UTC),
-            answered_by=change.actor.id,
+            source=draft.source,
+            answered_by=draft.author_id,
+            typed_by=draft.typed_by,
         )
         return 1
-    present.answer, present.revision = content, present.revision + 1
-    present.answered_at, present.answered_by = datetime.now(UTC), change.actor.id
-    await present.save(using_db=change.using, update_fields=["answer", "revision", "answered_at", "answered_by"])
+    present.answer, present.revision, present.answered_at = content, present.revision + 1, datetime.now(UTC)
+    present.source, present.answered_by, present.typed_by = draft.source, draft.author_id, draft.typed_by
+    await present.save(
+        using_db=change.using,
+        update_fields=["answer", "revision", "answered_at", "source", "answered_by", "typed_by"],
+    )
     return present.revision

@@ -11,9 +11,12 @@ from uuid import UUID
 
 from kpro_graph.assignments import AssignmentStatus
 from kpro_graph.catalogue import Compiled, compiled
+from kpro_graph.episodes import need_consent
 from kpro_graph.errors import BadInput, Rejected
 from kpro_graph.events import EventType, Happened
 from kpro_graph.questionnaires import Evaluation, Severity, assemble, evaluate
+from kpro_graph.reception import finish, need_session
+from kpro_graph.responses.authorship import ConfirmedBy, Signature, sign, typed
 from kpro_graph.responses.drafts import (
     AnswersRejected,
     AssignmentClosed,
@@ -45,21 +48,33 @@ class AlreadySubmitted(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What was stored. ``repeated`` tells that this key had been used before and nothing new was stored."""
+    """What was stored. ``repeated`` tells that this key had been used before and nothing new was stored.
+
+    ``ended`` tells that it was the last of what was handed over at a reception computer, and the session has ended.
+    """
 
     response: tables.Response
     repeated: bool
+    ended: bool = False
 
 
 async def submit(
-    change: Change, assignment_id: UUID | None, questionnaire_id: UUID | None, idempotency_key: str
+    change: Change,
+    assignment_id: UUID | None,
+    questionnaire_id: UUID | None,
+    idempotency_key: str,
+    confirmed_by: ConfirmedBy | None = None,
 ) -> Submitted:
     """Submit the draft of an assignment. The same key again returns the first result.
+
+    ``confirmed_by`` says who confirmed what an employee typed; whoever answers themselves confirms by submitting.
 
     Raises:
         ReferenceUnknown: no such assignment for this actor.
         OtherVersion: the citizen answered another version than the one assigned.
         AlreadySubmitted, AssignmentClosed: there is nothing left to submit.
+        ConsentMissing: the citizen's consent to the episode is not in force; the draft stays as it is.
+        ConfirmationMissing: an employee submits and nobody has confirmed.
         AnswersRejected: with every problem and its place; the draft stays as it is.
     """
     if not 8 <= len(idempotency_key) <= 200:
@@ -73,20 +88,22 @@ async def submit(
         .first()
     )
     if first is not None:
-        change.saw(first.municipality_id, first.citizen_id, ("receipt",))
+        change.saw(first.municipality_id, first.citizen_id, ("receipt",), questionnaires=(first.questionnaire_url,))
         return Submitted(first, repeated=True)
     same_version(assignment, questionnaire_id)
     version = await compiled(change, assignment.questionnaire_owner, assignment.questionnaire_id)
     draft = await draft_of(change, assignment, version)
     if draft is None:
         raise await _closed(change, assignment)
+    await need_consent(change, assignment.municipality_id, assignment.episode_id, "assignmentId")
     now = datetime.now(UTC)
+    signature = sign(change.actor, draft, await typed(change, draft), confirmed_by, now)
     evaluation = _judge(version, await answered(change, draft), now)
     if not evaluation.valid:
         raise AnswersRejected([each for each in evaluation.problems if each.severity is Severity.ERROR])
     findings = conclude(version.questionnaire, evaluation)
-    await _store(change, assignment, draft, version, findings, idempotency_key, now)
-    return Submitted(draft, repeated=False)
+    await _store(change, assignment, draft, version, findings, signature, idempotency_key, now)
+    return Submitted(draft, repeated=False, ended=await finish(change))
 
 
 def _judge(version: Compiled, answers: Mapping[str, Sequence[Mapping[str, Any]]], now: datetime) -> Evaluation:
@@ -116,6 +133,7 @@ async def _store(
     draft: tables.Response,
     version: Compiled,
     findings: Findings,
+    signature: Signature,
     idempotency_key: str,
     now: datetime,
 ) -> None:
@@ -123,6 +141,11 @@ async def _store(
     draft.status = (ResponseStatus.AMENDED if amended else ResponseStatus.COMPLETED).value
     draft.answers = findings.answers
     draft.content_hash = findings.content_hash
+    # Whoever submits stands for the answers, whoever began them.
+    draft.source, draft.author_id, draft.typed_by = signature.source, signature.author_id, signature.typed_by
+    draft.confirmed_by, draft.confirmed_at = signature.confirmed_by, signature.confirmed_at
+    draft.provenance = signature.provenance(findings.answers)
+    draft.device_id = await need_session(change)
     draft.rule_set_id = version.rule_set_id
     draft.colour = findings.colour.value
     draft.receipt = write_receipt(secrets.token_bytes(8))
@@ -134,6 +157,7 @@ async def _store(
         using_db=change.using,
         update_fields=[
             "status", "answers", "content_hash", "rule_set_id", "colour", "receipt", "idempotency_key", "submitted_at",
+            "source", "author_id", "typed_by", "confirmed_by", "confirmed_at", "provenance", "device_id",
         ],
     )  # fmt: skip
     await _keep_findings(change, draft, findings, now)
@@ -146,7 +170,8 @@ async def _store(
         assignment.status, assignment.completed_at = AssignmentStatus.COMPLETED.value, now
         await assignment.save(using_db=change.using, update_fields=["status", "completed_at"])
     care_team_id = await _raise_urgency(change, draft, now)
-    change.saw(draft.municipality_id, draft.citizen_id, ("answers", "scores", "colours"), action="create")
+    seen = ("answers", "scores", "colours")
+    change.saw(draft.municipality_id, draft.citizen_id, seen, "create", (draft.questionnaire_url,))
     change.record(
         Happened(
             EventType.RESPONSE_AMENDED if amended else EventType.RESPONSE_SUBMITTED,

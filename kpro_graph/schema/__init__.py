@@ -6,13 +6,19 @@ import strawberry
 from strawberry.extensions import ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 
+from kpro_graph.schema.access_log import AccessLogQueries
 from kpro_graph.schema.assignments import Assignment, AssignmentMutations, AssignmentQueries
+from kpro_graph.schema.assistance import AssistanceMutations
 from kpro_graph.schema.citizens import Citizen, CitizenMutations, CitizenQueries
+from kpro_graph.schema.emergencies import EmergencyAccess, EmergencyMutations, EmergencyQueries
 from kpro_graph.schema.entry import KproSchema, Naming
 from kpro_graph.schema.episodes import EpisodeMutations, EpisodeOfCare, EpisodeQueries
+from kpro_graph.schema.handovers import HandOver, HandOverMutations, HandOverQueries
 from kpro_graph.schema.nodes import NodeQueries
 from kpro_graph.schema.organisation import CareTeam, CareTeamQueries, Employee, OrganisationUnit
 from kpro_graph.schema.questionnaires import Questionnaire, QuestionnaireMutations, QuestionnaireQueries
+from kpro_graph.schema.reception import ReceptionDevice, ReceptionMutations, ReceptionQueries
+from kpro_graph.schema.representations import Representation, RepresentationMutations
 from kpro_graph.schema.responses import (
     Interpretation,
     QuestionnaireResponse,
@@ -30,19 +36,34 @@ __all__ = ["make_schema"]
 @strawberry.type(description="What can be asked.")
 class Query(
     ViewerQueries,
+    AccessLogQueries,
     NodeQueries,
     CareTeamQueries,
     CitizenQueries,
     EpisodeQueries,
+    EmergencyQueries,
+    HandOverQueries,
     AssignmentQueries,
     QuestionnaireQueries,
     ResponseQueries,
+    ReceptionQueries,
 ):
     """The queries of all pages."""
 
 
 @strawberry.type(description="What can be changed. Each answers with what became of it or with why nothing did.")
-class Mutation(CitizenMutations, EpisodeMutations, AssignmentMutations, ResponseMutations, QuestionnaireMutations):
+class Mutation(
+    CitizenMutations,
+    RepresentationMutations,
+    EpisodeMutations,
+    EmergencyMutations,
+    HandOverMutations,
+    AssignmentMutations,
+    ResponseMutations,
+    AssistanceMutations,
+    ReceptionMutations,
+    QuestionnaireMutations,
+):
     """The mutations of all pages."""
 
 
@@ -58,8 +79,8 @@ def make_schema() -> KproSchema:
         mutation=Mutation,
         subscription=Subscriptions,
         types=[
-            Assignment, CareTeam, Citizen, Employee, EpisodeOfCare, Interpretation, OrganisationUnit, Questionnaire,
-            QuestionnaireResponse, Score,
+            Assignment, CareTeam, Citizen, EmergencyAccess, Employee, EpisodeOfCare, HandOver, Interpretation,
+            OrganisationUnit, Questionnaire, QuestionnaireResponse, ReceptionDevice, Representation, Score,
         ],
         extensions=[Naming, lambda: ParserCache(maxsize=500), lambda: ValidationCache(maxsize=500)],
         config=StrawberryConfig(scalar_map=SCALARS),

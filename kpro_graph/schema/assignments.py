@@ -12,7 +12,7 @@ from kpro_graph.assignments import AssignmentStatus
 from kpro_graph.execution import Condition, Row, by_id, column, node_id, one
 from kpro_graph.execution.ids import decode
 from kpro_graph.schema.episodes import EpisodeOfCare
-from kpro_graph.schema.failures import DueDateInvalid, NotActive, UnknownReference, rejecting
+from kpro_graph.schema.failures import ConsentMissing, DueDateInvalid, NotActive, UnknownReference, rejecting
 from kpro_graph.schema.nodes import Node
 from kpro_graph.schema.organisation import Employee
 from kpro_graph.schema.questionnaires import Questionnaire
@@ -108,7 +108,7 @@ class AssignmentMutations:
         info: strawberry.Info,
         input: Annotated[AssignQuestionnaireInput, strawberry.argument(description="What is assigned, and where.")],
     ) -> Annotated[
-        QuestionnaireAssigned | UnknownReference | NotActive | DueDateInvalid,
+        QuestionnaireAssigned | UnknownReference | NotActive | ConsentMissing | DueDateInvalid,
         strawberry.union("AssignQuestionnaireResult", description="The assignment, or why there is none."),
     ]:
         """Assign a questionnaire."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from kpro_graph.execution import (
     Order,
     Row,
     Term,
+    batched,
     by_id,
     column,
     connection,
@@ -25,9 +27,12 @@ from kpro_graph.execution import (
     one,
 )
 from kpro_graph.schema.assignments import Assignment
+from kpro_graph.schema.emergencies import EmergencyAccess
 from kpro_graph.schema.episodes import LATEST_ASSIGNED, LATEST_SUBMITTED, EpisodeOfCare
 from kpro_graph.schema.failures import InvalidCpr, NameMissing, UnknownCitizen, rejecting
+from kpro_graph.schema.handovers import LATEST_OFFERED, STATUSES, HandOver
 from kpro_graph.schema.nodes import Node
+from kpro_graph.schema.representations import Representation
 from kpro_graph.schema.scalars import CPR
 
 if TYPE_CHECKING:
@@ -37,6 +42,12 @@ __all__ = ["Citizen", "CitizenMutations", "CitizenQueries"]
 
 _OWN = {"municipality_id": "municipality_id", "citizen_id": "id"}
 _COUNTING = Condition("{t}.submitted_at IS NOT NULL AND NOT {t}.superseded")
+
+
+async def _cpr_numbers(rows: Sequence[Row], info: strawberry.Info) -> list[str]:
+    reading = await info.context.loading.reading()
+    cipher = info.context.application.database.cipher
+    return await citizens.numbers(reading.fetch, cipher, [row.row["person_id"] for row in rows])
 
 
 @strawberry.type(description="En borger. A person's record in one municipality.")
@@ -52,6 +63,14 @@ class Citizen(Node, Row):
     given_name: str = column(allowed=access.may_know_citizens, description="Given name.")
     family_name: str = column(allowed=access.may_know_citizens, description="Family name.")
     birth_date: date = column(allowed=access.may_know_citizens, description="Date of birth.")
+    cpr: str | None = batched(
+        _cpr_numbers,
+        "person_id",
+        group="cpr",
+        allowed=access.may_see_cpr,
+        description="The CPR number, DDMMYY-SSSS; each look is logged. Never part of an id, a cursor or an address. "
+        "Role: Borgeropretter.",
+    )
     episodes: Connection[EpisodeOfCare] = connection(
         by=_OWN,
         order=Order((Term("{t}.started_at", "timestamptz", True), Term("{t}.id", "uuid", True))),
@@ -110,6 +129,25 @@ class Citizen(Node, Row):
         ],
         maximum=500,
         description="One score over time, oldest first: the points of a curve.",
+    )
+    hand_overs: Connection[HandOver] = connection(
+        by={"person_id": "person_id"},
+        order=LATEST_OFFERED,
+        arguments=[STATUSES],
+        description="Hand-overs of the citizen's history from or to your municipality, the latest first. For "
+        "Borgeroprettere; empty for others.",
+    )
+    representations: list[Representation] = many(
+        by=_OWN,
+        order=Order((Term("{t}.valid_from", "timestamptz", True), Term("{t}.id", "uuid", True))),
+        description="Who may act for the citizen, or could before, the latest first; for the citizen and for those who "
+        "record it.",
+    )
+    emergency_accesses: list[EmergencyAccess] = many(
+        by=_OWN,
+        order=Order((Term("{t}.opened_at", "timestamptz", True), Term("{t}.id", "uuid", True))),
+        description="When the record was opened in an emergency, and why, the latest first; for the citizen, and to "
+        "each employee their own.",
     )
 
 

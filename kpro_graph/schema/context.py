@@ -5,16 +5,19 @@ Everything an operation read is committed to the access log before its result le
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kpro_graph.actors import Actor
-from kpro_graph.errors import NotAuthenticated
+from kpro_graph.errors import KproError, NotAuthenticated
 from kpro_graph.execution import Cursors, Loading
+from kpro_graph.reception import ReceptionTimes
 from kpro_graph.relay import Feed
 from kpro_graph.storage.database import Change, Database, Reading
+from kpro_graph.storage.log import Act, Seen
 
 __all__ = ["Application", "Operation", "Viewer"]
 
@@ -26,27 +29,44 @@ class Application:
     database: Database
     cursors: Cursors
     feed: Feed
+    reception: ReceptionTimes = field(default_factory=ReceptionTimes)
+    explaining: bool = False
 
 
 @dataclass(slots=True)
 class Viewer:
-    """Who sent a request or opened a socket: the actor, or why there is none."""
+    """Who sent a request or opened a socket: the actor, or why there is none. ``headers`` go with the answer."""
 
     application: Application
     actor: Actor | None
-    refusal: NotAuthenticated | None = None
+    refusal: KproError | None = None
     authenticate: Callable[[], Awaitable[Actor]] | None = None
     peer: Any = None
     connection_params: dict[str, Any] | None = None
+    trace: str = ""
+    headers: Any = field(default_factory=dict)
+    # Results of mutations that have run, by key, when the reference execution takes over what came after them.
+    finished: Mapping[str, object] = field(default_factory=dict)
+
+    def explain(self, execution: str) -> None:
+        """Tell whoever develops against the API how the operation was executed."""
+        if self.application.explaining:
+            self.headers["Kpro-Execution"] = execution
 
     async def renew(self) -> None:
-        """Ask again who this is; whoever listens for long may have lost the right meanwhile.
+        """Ask again who this is; whoever listens for long may have lost the right meanwhile, and then is nobody.
 
         Raises:
             NotAuthenticated: the credentials no longer hold.
+            ContextRequired: the context chosen is no longer one of theirs.
+            Unavailable: it cannot be asked now.
         """
         if self.authenticate is not None:
-            self.actor = await self.authenticate()
+            try:
+                self.actor = await self.authenticate()
+            except KproError as refusal:
+                self.actor, self.refusal = None, refusal
+                raise
 
 
 class Operation:
@@ -55,7 +75,11 @@ class Operation:
     def __init__(self, viewer: Viewer, name: str = "") -> None:
         self.viewer = viewer
         self.name = name
+        self.trace = viewer.trace or secrets.token_hex(16)
+        self.delivery: Callable[[Act, Seen], Awaitable[None]] | None = None
         self.statements = 0
+        # Compiled, an operation reads with one statement, which is a snapshot by itself.
+        self.compiled = False
         self._ending = AsyncExitStack()
         self._reading: Reading | None = None
         self._loading: Loading | None = None
@@ -84,21 +108,33 @@ class Operation:
         return self._loading
 
     async def _open(self) -> Reading:
-        self._reading = await self._ending.enter_async_context(self.application.database.read(self.actor, self.name))
+        database = self.application.database
+        if self.compiled and self.delivery is None:
+            reading = database.look(self.actor, self.name, trace=self.trace)
+        else:
+            reading = database.read(self.actor, self.name, trace=self.trace, delivery=self.delivery)
+        self._reading = await self._ending.enter_async_context(reading)
         return self._reading
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[Change]:
         """Open a change; what was read before it is settled first, what is read after it sees its result."""
         await self.settle()
-        async with self.application.database.change(self.actor, self.name) as change:
+        async with self.application.database.change(self.actor, self.name, trace=self.trace) as change:
             yield change
         self.statements += change.statements
 
+    async def _closed(self) -> AsyncExitStack:
+        """Let nothing more be opened; return what is to be ended."""
+        loading, self._loading = self._loading, None
+        if loading is not None:
+            await loading.close()
+        ending, self._ending = self._ending, AsyncExitStack()
+        return ending
+
     async def settle(self) -> None:
         """Commit the access log of what was read and let the snapshot go."""
-        ending, self._ending = self._ending, AsyncExitStack()
-        self._loading = None
+        ending = await self._closed()
         if self._reading is not None:
             self.statements += self._reading.statements
             self._reading = None
@@ -106,6 +142,6 @@ class Operation:
 
     async def abandon(self, error: BaseException) -> None:
         """Let the snapshot go without an answer."""
-        ending, self._ending = self._ending, AsyncExitStack()
-        self._loading = self._reading = None
+        ending = await self._closed()
+        self._reading = None
         await ending.__aexit__(type(error), error, error.__traceback__)

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
 from kpro_graph import access, episodes
-from kpro_graph.episodes import EpisodeStatus, LegalBasis
+from kpro_graph.episodes import ConsentGiven, ConsentManner, EpisodeStatus, LegalBasis
 from kpro_graph.execution import (
     Condition,
     Connection,
     Order,
     Row,
     Term,
-    batched,
     by_id,
     column,
     connection,
     latest_per,
+    many,
     node_id,
     one,
 )
 from kpro_graph.execution.ids import decode
 from kpro_graph.responses import Colour
-from kpro_graph.schema.failures import NotActive, UnknownReference, rejecting
+from kpro_graph.schema.failures import ConsentMissing, ConsentTimeInvalid, NotActive, UnknownReference, rejecting
 from kpro_graph.schema.nodes import Node
 from kpro_graph.schema.organisation import CareTeam
+from kpro_graph.schema.scalars import described
 
 if TYPE_CHECKING:
     from kpro_graph.schema.assignments import Assignment
@@ -42,11 +43,32 @@ LATEST_ASSIGNED = Order((Term("{t}.assigned_at", "timestamptz", True), Term("{t}
 _COLOURS = (Colour.NOT_INTERPRETED, Colour.GREEN, Colour.YELLOW, Colour.RED)
 
 
-async def _urgency(rows: Sequence[Any], info: Any) -> list[Colour | None]:
-    actor = info.context.actor
-    return [
-        _COLOURS[row.row["urgency"]] if access.sees_colours_of(actor, row.row["care_team_id"]) else None for row in rows
-    ]
+class ConsentDecision(Enum):
+    """A decision."""
+
+    GIVEN = "given"
+    WITHDRAWN = "withdrawn"
+
+
+described(
+    ConsentDecision,
+    "Whether consent was given or withdrawn.",
+    {ConsentDecision.GIVEN: "The citizen consents.", ConsentDecision.WITHDRAWN: "The citizen takes it back."},
+)
+
+
+@strawberry.type(description="Et samtykke. What a citizen decided about an episode, and when.")
+class Consent(Row):
+    """A decision about consent."""
+
+    source = access.CONSENT
+    prefix = "con"
+    group = "consent"
+
+    decision: ConsentDecision = column(convert=ConsentDecision, description="Given or withdrawn.")
+    manner: ConsentManner = column(convert=ConsentManner, description="How the citizen said so.")
+    decided_at: datetime = column(description="When.")
+    expires_at: datetime | None = column(description="When a given consent ends by itself; null: it does not.")
 
 
 @strawberry.type(description="Et forløb. A citizen's course with a care team, on a legal basis.")
@@ -65,12 +87,19 @@ class EpisodeOfCare(Node, Row):
     )
     started_at: datetime = column(description="When the episode began.")
     ended_at: datetime | None = column(description="When the episode ended; null while it goes on.")
-    last_response_at: datetime | None = column(description="When the citizen last submitted answers in this episode.")
-    urgency: Colour | None = batched(
-        _urgency,
-        "urgency",
-        "care_team_id",
+    consented_until: datetime | None = column(
+        description="Until when the citizen's consent holds; null when none is in force or it was withdrawn."
+    )
+    colours_shown: bool = column(description="Whether the citizen is shown the colours, scores and their reasons.")
+    hidden_from_guardians: bool = column(description="Whether a guardian is kept from seeing the episode.")
+    last_response_at: datetime | None = column(
+        shown=access.activity_shown,
+        description="When the citizen last submitted answers in this episode; null for those who do not read them.",
+    )
+    urgency: Colour | None = column(
         group="colours",
+        convert=lambda number: _COLOURS[number],
+        shown=access.urgency_shown,
         description="The worst colour among the latest responses to each questionnaire; null for those who do not read "
         "the team's answers.",
     )
@@ -80,6 +109,11 @@ class EpisodeOfCare(Node, Row):
     care_team: CareTeam | None = one(
         by={"municipality_id": "municipality_id", "id": "care_team_id"},
         description="The care team; null for those who may not see teams.",
+    )
+    consents: list[Consent] = many(
+        by={"municipality_id": "municipality_id", "episode_id": "id"},
+        order=Order((Term("{t}.decided_at", "timestamptz", True), Term("{t}.id", "uuid", True))),
+        description="What the citizen decided about the episode, the latest first.",
     )
     latest_responses: list[Annotated["QuestionnaireResponse", strawberry.lazy("kpro_graph.schema.responses")]] = (
         latest_per(
@@ -107,6 +141,61 @@ class EpisodeQueries:
     )
 
 
+@strawberry.input(description="A consent the citizen has given.")
+class ConsentInput:
+    """A consent."""
+
+    manner: ConsentManner = strawberry.field(description="How the citizen gave it.")
+    given_at: datetime | None = strawberry.field(default=None, description="When, with time zone; left out, now.")
+    expires_at: datetime | None = strawberry.field(
+        default=None, description="When it ends by itself, with time zone; left out, it does not."
+    )
+
+    def as_given(self) -> ConsentGiven:
+        """Return what was written down."""
+        return ConsentGiven(self.manner, self.given_at, self.expires_at)
+
+
+@strawberry.input(description="Consent to an episode of care.")
+class GiveConsentInput:
+    """Input of giveConsent."""
+
+    episode_of_care_id: strawberry.ID = strawberry.field(description="An episode that has not ended.")
+    consent: ConsentInput = strawberry.field(description="What the citizen said.")
+
+
+@strawberry.input(description="Consent to take back.")
+class WithdrawConsentInput:
+    """Input of withdrawConsent."""
+
+    episode_of_care_id: strawberry.ID = strawberry.field(description="An episode that has not ended.")
+    manner: ConsentManner = strawberry.field(description="How the citizen withdrew it.")
+
+
+@strawberry.input(description="What of an episode is shown to whom; left out stays as it is.")
+class SetEpisodePolicyInput:
+    """Input of setEpisodePolicy."""
+
+    episode_of_care_id: strawberry.ID = strawberry.field(description="An episode of your own care teams.")
+    colours_shown: bool | None = strawberry.field(
+        default=None, description="Whether the citizen is shown colours, scores and their reasons."
+    )
+    hidden_from_guardians: bool | None = strawberry.field(
+        default=None, description="Whether a guardian is kept from seeing the episode."
+    )
+
+
+@strawberry.type(description="The episode after a decision about it.")
+class EpisodeOfCareDecided:
+    """Success of giveConsent, withdrawConsent and setEpisodePolicy."""
+
+    municipality_id: strawberry.Private[int]
+    key: strawberry.Private[object]
+    episode_of_care: EpisodeOfCare | None = one(
+        by={"municipality_id": "municipality_id", "id": "key"}, description="The episode."
+    )
+
+
 @strawberry.input(description="What an episode of care begins with.")
 class OpenEpisodeOfCareInput:
     """Input of openEpisodeOfCare."""
@@ -115,6 +204,9 @@ class OpenEpisodeOfCareInput:
     care_team_id: strawberry.ID = strawberry.field(description="A care team of your own units.")
     legal_basis: LegalBasis = strawberry.field(description="The act the citizen's data is treated under.")
     reason_code: str = strawberry.field(description="One of the care team's reason codes (SKS).")
+    consent: ConsentInput | None = strawberry.field(
+        default=None, description="The citizen's consent; without it the episode is planned and waits for it."
+    )
 
 
 @strawberry.type(description="The episode is open.")
@@ -139,7 +231,7 @@ class EpisodeMutations:
         info: strawberry.Info,
         input: Annotated[OpenEpisodeOfCareInput, strawberry.argument(description="What it begins with.")],
     ) -> Annotated[
-        EpisodeOfCareOpened | UnknownReference | NotActive,
+        EpisodeOfCareOpened | UnknownReference | NotActive | ConsentTimeInvalid,
         strawberry.union("OpenEpisodeOfCareResult", description="The episode, or why it could not be opened."),
     ]:
         """Open an episode."""
@@ -150,5 +242,65 @@ class EpisodeMutations:
                 decode("team", input.care_team_id),
                 input.legal_basis,
                 input.reason_code,
+                input.consent.as_given() if input.consent is not None else None,
             )
         return EpisodeOfCareOpened(municipality_id=row.municipality_id, key=row.id)
+
+    @strawberry.mutation(
+        description="Record that a citizen consents to an episode, which then is active. Role: Borgeropretter; "
+        "the citizen for themselves."
+    )
+    @rejecting
+    async def give_consent(
+        self,
+        info: strawberry.Info,
+        input: Annotated[GiveConsentInput, strawberry.argument(description="What was said.")],
+    ) -> Annotated[
+        EpisodeOfCareDecided | UnknownReference | ConsentTimeInvalid,
+        strawberry.union("GiveConsentResult", description="The episode, or why nothing was recorded."),
+    ]:
+        """Give consent."""
+        async with info.context.change() as change:
+            row = await episodes.give_consent(change, decode("epi", input.episode_of_care_id), input.consent.as_given())
+        return EpisodeOfCareDecided(municipality_id=row.municipality_id, key=row.id)
+
+    @strawberry.mutation(
+        description="Record that a citizen withdraws consent: nobody but the citizen reads answers from now on. "
+        "Role: Borgeropretter; the citizen for themselves."
+    )
+    @rejecting
+    async def withdraw_consent(
+        self,
+        info: strawberry.Info,
+        input: Annotated[WithdrawConsentInput, strawberry.argument(description="What was said.")],
+    ) -> Annotated[
+        EpisodeOfCareDecided | UnknownReference | ConsentMissing,
+        strawberry.union("WithdrawConsentResult", description="The episode, or why nothing was recorded."),
+    ]:
+        """Withdraw consent."""
+        async with info.context.change() as change:
+            row = await episodes.withdraw_consent(change, decode("epi", input.episode_of_care_id), input.manner)
+        return EpisodeOfCareDecided(municipality_id=row.municipality_id, key=row.id)
+
+    @strawberry.mutation(
+        description="Decide whether a citizen is shown the colours of an episode and whether guardians see it. "
+        "Roles: Klinisk se-adgang and Monitoreringsmedhjælper in their teams."
+    )
+    @rejecting
+    async def set_episode_policy(
+        self,
+        info: strawberry.Info,
+        input: Annotated[SetEpisodePolicyInput, strawberry.argument(description="What is decided.")],
+    ) -> Annotated[
+        EpisodeOfCareDecided | UnknownReference,
+        strawberry.union("SetEpisodePolicyResult", description="The episode, or why nothing was decided."),
+    ]:
+        """Set a policy."""
+        async with info.context.change() as change:
+            row = await episodes.set_policy(
+                change,
+                decode("epi", input.episode_of_care_id),
+                colours_shown=input.colours_shown,
+                hidden_from_guardians=input.hidden_from_guardians,
+            )
+        return EpisodeOfCareDecided(municipality_id=row.municipality_id, key=row.id)

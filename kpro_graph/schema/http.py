@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+import re
+from dataclasses import replace
+from typing import Any, cast
 
 from cross_web import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types.unset import UNSET
 
-from kpro_graph.actors import Actor, Credentials
-from kpro_graph.errors import KproError, NotAuthenticated, Unavailable
+from kpro_graph import cpr
+from kpro_graph.actors import Credentials
+from kpro_graph.browsers import CONTEXT_HEADER, LISTENING, SESSION, Browsers
+from kpro_graph.errors import ContextRequired, KproError, NotAuthenticated, Unavailable
+from kpro_graph.recognition import Recognition
 from kpro_graph.schema.context import Application, Viewer
-from kpro_graph.schema.entry import KproSchema
+from kpro_graph.schema.entry import Answer, KproSchema
+from kpro_graph.schema.reception import CLEARED
 
-__all__ = ["Authenticate", "Endpoint"]
-
-Authenticate = Callable[[Credentials], Awaitable[Actor]]
+__all__ = ["Endpoint"]
 
 _LARGEST_BODY = 1_000_000
 _LARGEST_FRAME = 1_000_000
+# W3C Trace Context: version, trace-id, parent-id, flags; a later version may add to it.
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 
 
 class Endpoint(GraphQL[Viewer, None]):
-    """The one GraphQL endpoint."""
+    """The one GraphQL endpoint. Without ``browsers`` nobody is signed in by a cookie."""
 
     def __init__(
-        self, schema: KproSchema, application: Application, authenticate: Authenticate, allowed_origins: tuple[str, ...]
+        self,
+        schema: KproSchema,
+        application: Application,
+        recognition: Recognition,
+        allowed_origins: tuple[str, ...],
+        browsers: Browsers | None = None,
     ) -> None:
         super().__init__(
             schema,
@@ -42,20 +52,49 @@ class Endpoint(GraphQL[Viewer, None]):
             allowed_origins=allowed_origins,
         )
         self._application = application
-        self._authenticate = authenticate
+        self._recognition = recognition
+        self._browsers = browsers
+        self._allowed = allowed_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or serve one socket; nothing a caller sends ends in anything but JSON."""
         if scope["type"] != "http":
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, _closing_silently(send))
             return
         try:
+            _keep_numbers_out(scope)
             response = await self.run(Request(scope, _bounded(scope, receive)))
         except HTTPException as error:
             response = _refusal(error.status_code, "BAD_REQUEST", error.reason)
         except Unavailable as error:
             response = _refusal(503, error.code, str(error), {"Retry-After": "5"})
         await response(scope, receive, send)
+
+    async def execute_single(
+        self,
+        request: Request,
+        request_adapter: Any,
+        sub_response: Response,
+        context: Viewer,
+        root_value: None,
+        request_data: Any,
+    ) -> Any:
+        """Answer an operation that was posted by the compiled execution, where it can be; all others as they come."""
+        query, variables = request_data.query, request_data.variables
+        if request.method != "POST" or not isinstance(query, str) or not isinstance(variables, (dict, type(None))):
+            return await super().execute_single(
+                request, request_adapter, sub_response, context, root_value, request_data
+            )
+        schema = cast("KproSchema", self.schema)
+        return await schema.answer(query, variables, context, request_data.operation_name)
+
+    async def process_result(self, request: Request, result: Any) -> Any:
+        """Leave an answer that is JSON already as it is."""
+        return result.body if isinstance(result, Answer) else await super().process_result(request, result)
+
+    def encode_json(self, data: object) -> str | bytes:
+        """Write an answer, unless it is written already."""
+        return data if isinstance(data, bytes) else super().encode_json(data)
 
     def decode_json(self, data: str | bytes) -> object:
         """Decode a request or frame; anything but an object of reasonable shape is malformed."""
@@ -69,39 +108,98 @@ class Endpoint(GraphQL[Viewer, None]):
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Viewer:
         """Find out who asks. A request without a valid token goes on as nobody and gets an error where it matters."""
-        viewer = Viewer(self._application, None)
+        traced = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
+        viewer = Viewer(self._application, None, trace=traced[1] if traced else "")
+        if isinstance(request, WebSocket):
+            # What a socket shows is judged with its first message, which may hold a token and the context to act in.
+            viewer.peer = request
+            return viewer
+        # What is answered is about people; nothing on the way keeps it.
+        viewer.headers = cast("Response", response).headers
+        viewer.headers["Cache-Control"] = "no-store"
+        context = request.headers.get(CONTEXT_HEADER, "")
         header = request.headers.get("authorization")
         if header is not None:
-            await self._sign_in(viewer, header, request)
-        if isinstance(request, WebSocket):
-            viewer.peer = request
+            shown = _shown(header, request, context)
+            await self._sign_in(viewer, shown)
+            if shown.scheme == "reception" and viewer.actor is None:
+                viewer.headers.update(CLEARED)
+        elif session := self._session(request):
+            if self._browsers is None or not self._browsers.meant(request.headers):
+                raise HTTPException(403, "a request with a cookie needs the header Kpro-Client, or Origin of this site")
+            await self._sign_in(viewer, Credentials(SESSION, session, _client(request), context))
         return viewer
 
     async def on_ws_connect(self, context: Viewer) -> Any:
-        """Let a socket say who it is in its first message, as browsers cannot set headers."""
-        parameters = context.connection_params or {}
+        """Let a socket say who it is in its first message, as browsers cannot set headers; else its cookie does."""
+        parameters, peer = context.connection_params or {}, context.peer
         token = parameters.get("Authorization") or parameters.get("authorization")
-        if isinstance(token, str):
-            await self._sign_in(context, token, context.peer)
-        if context.actor is None:
+        header = token if isinstance(token, str) else peer.headers.get("authorization")
+        chosen = parameters.get("context") or peer.headers.get(CONTEXT_HEADER, "")
+        place = chosen if isinstance(chosen, str) else ""
+        if header is not None:
+            await self._sign_in(context, _shown(header, peer, place))
+        elif (session := self._session(peer)) and self._may_listen(peer):
+            await self._sign_in(context, Credentials(SESSION, session, _client(peer), place), LISTENING)
+        # A socket would outlive a session at a reception computer, which ends when it is idle.
+        if context.actor is None or context.actor.assignments is not None:
             raise ConnectionRejectionError
         return UNSET
 
-    async def _sign_in(self, viewer: Viewer, header: str, request: Any) -> None:
-        scheme, _, value = header.partition(" ")
-        client = request.client.host if request is not None and request.client else ""
-        credentials = Credentials(scheme.lower(), value.strip(), client)
-        viewer.authenticate = lambda: self._authenticate(credentials)
+    def _session(self, request: Request | WebSocket) -> str:
+        return "" if self._browsers is None else request.cookies.get(self._browsers.session_cookie, "")
+
+    def _may_listen(self, peer: WebSocket) -> bool:
+        # Browsers always name the page's origin when they open a socket.
+        origin = peer.headers.get("origin")
+        if self._browsers is None or origin is None:
+            return False
+        return self._browsers.owns(origin) or any(Browsers(each).owns(origin) for each in self._allowed)
+
+    async def _sign_in(self, viewer: Viewer, credentials: Credentials, again: str = "") -> None:
+        # What is asked again on a socket's behalf is not somebody using the session.
+        later = replace(credentials, scheme=again) if again else credentials
+        viewer.authenticate = lambda: self._recognition.look_up(later)
         try:
-            viewer.actor = await self._authenticate(credentials)
-        except NotAuthenticated as refusal:
+            viewer.actor = await self._recognition.recognise(credentials)
+        except (NotAuthenticated, ContextRequired) as refusal:
             viewer.actor, viewer.refusal = None, refusal
         except KproError as error:
             raise Unavailable("signing in is not possible right now") from error
 
 
+def _shown(header: str, request: Request | WebSocket, context: str) -> Credentials:
+    scheme, _, value = header.partition(" ")
+    # Sessions come as cookies, which are guarded; a header that claims to be one would go round the guard.
+    kind = "" if scheme.lower() in {SESSION, LISTENING} else scheme.lower()
+    return Credentials(kind, value.strip(), _client(request), context)
+
+
+def _client(request: Request | WebSocket) -> str:
+    return request.client.host if request.client else ""
+
+
 def _refusal(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"errors": [{"message": message, "extensions": {"code": code}}]}, status, headers)
+    always = {"Cache-Control": "no-store"}
+    return JSONResponse(
+        {"errors": [{"message": cpr.redact(message), "extensions": {"code": code}}]}, status, always | (headers or {})
+    )
+
+
+def _keep_numbers_out(scope: Scope) -> None:
+    if cpr.stands_in_address(scope["query_string"]):
+        raise HTTPException(400, "a CPR number does not belong in an address: send it in the body of a POST")
+
+
+def _closing_silently(send: Send) -> Send:
+    """Pass messages on; why a socket is closed repeats no CPR number that the caller sent."""
+
+    async def closing(message: Message) -> None:
+        if message["type"] == "websocket.close" and message.get("reason"):
+            message = {**message, "reason": cpr.redact(message["reason"])}
+        await send(message)
+
+    return closing
 
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import strawberry
 from graphql import GraphQLObjectType
 
 from kpro_graph.errors import BadInput
-from kpro_graph.execution import Row, load
+from kpro_graph.execution import Row, load, lookup
 from kpro_graph.execution.ids import split
 
 __all__ = ["Node", "NodeQueries"]
@@ -42,17 +43,20 @@ async def _node(info: Any, id_: str) -> Any:
     return await load(info, type_, parts[1])
 
 
+async def _look_up(info: Any, arguments: Mapping[str, Any]) -> Any:
+    info.context.actor  # noqa: B018  # nobody looks anything up without being someone
+    return await _node(info, arguments["id"])
+
+
 @strawberry.type
 class NodeQueries:
     """Look-ups by id."""
 
-    @strawberry.field(description="What has this id; null when there is none that you may see.")
-    async def node(
-        self, info: strawberry.Info, id: Annotated[strawberry.ID, strawberry.argument(description="A node's id.")]
-    ) -> Node | None:
-        """Return one node."""
-        info.context.actor  # noqa: B018  # nobody looks anything up without being someone
-        return await _node(info, id)  # type: ignore[no-any-return]
+    node: Node | None = lookup(
+        _look_up,
+        description="What has this id; null when there is none that you may see.",
+        id_description="A node's id.",
+    )
 
     @strawberry.field(description="What has these ids, in their order; null where there is none that you may see.")
     async def nodes(

@@ -94,5 +94,6 @@ class CareTeamQueries:
     care_teams: Connection[CareTeam] = connection(
         order=BY_NAME,
         where=Condition("{t}.status = 'active'"),
+        judged=access.works_with,
         description="The care teams you work with, by name.",
     )

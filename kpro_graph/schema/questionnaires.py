@@ -232,8 +232,7 @@ class QuestionnaireMutations:
     """Changes of the catalogue."""
 
     @strawberry.mutation(
-        description="Take a questionnaire version into the municipality's library, as draft. "
-        "Roles: Spørgeskema editor, Pakke- og forløbsbygger."
+        description="Take a questionnaire version into the municipality's library, as draft. Role: Spørgeskema editor."
     )
     @rejecting
     async def import_questionnaire(
@@ -254,7 +253,7 @@ class QuestionnaireMutations:
     @strawberry.mutation(
         description="Bring a draft of the municipality's library into use, once the proof before publishing finds no "
         "fault in it. "
-        "Roles: Spørgeskema editor, Pakke- og forløbsbygger."
+        "Role: Spørgeskema editor."
     )
     @rejecting
     async def activate_questionnaire(

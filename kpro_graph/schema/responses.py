@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
 from kpro_graph import access, responses
-from kpro_graph.errors import BadInput
-from kpro_graph.execution import Order, Row, Term, by_id, column, many, member, node_id, one, stored
+from kpro_graph.execution import Order, Row, Term, by_id, column, many, node_id, one, stored
 from kpro_graph.execution.ids import decode
-from kpro_graph.responses import Colour, ResponseStatus
+from kpro_graph.responses import AnsweredBy, Colour, ConfirmedBy, ResponseStatus
+from kpro_graph.schema.answers import Answer, AnswerProvenance, AnswerValueInput, as_fhir
 from kpro_graph.schema.assignments import Assignment
 from kpro_graph.schema.episodes import EpisodeOfCare
 from kpro_graph.schema.failures import (
     AlreadySubmitted,
     AnswersRejected,
     AssignmentClosed,
+    ConfirmationMissing,
+    ConsentMissing,
     OtherVersion,
     Problem,
     ReasonMissing,
@@ -28,7 +30,9 @@ from kpro_graph.schema.failures import (
     rejecting,
 )
 from kpro_graph.schema.nodes import Node
+from kpro_graph.schema.organisation import Employee
 from kpro_graph.schema.questionnaires import Questionnaire
+from kpro_graph.schema.reception import CLEARED, ReceptionDevice
 
 if TYPE_CHECKING:
     from kpro_graph.schema.citizens import Citizen
@@ -37,55 +41,6 @@ __all__ = ["QuestionnaireResponse", "ResponseMutations", "ResponseQueries", "Sco
 
 _PART = {"municipality_id": "municipality_id", "response_id": "id"}
 _POSITION = Order((Term("{t}.position", "smallint"), Term("{t}.id", "uuid")))
-
-
-@strawberry.type(description="A coded answer.")
-class Coding:
-    """A coding."""
-
-    system: str | None = member("system", description="The code system.")
-    code: str | None = member("code", description="The code.")
-    display: str | None = member("display", description="The text that came with the code.")
-
-
-@strawberry.type(description="A measured answer.")
-class Quantity:
-    """A quantity."""
-
-    value: Decimal | None = member("value", description="The number.")
-    unit: str | None = member("unit", description="The unit as people read it.")
-    system: str | None = member("system", description="The unit's code system.")
-    code: str | None = member("code", description="The unit's code (UCUM).")
-
-
-@strawberry.type(description="One value of an answer. `display` always tells it; the field named by `kind` holds it.")
-class AnswerValue:
-    """A value."""
-
-    kind: str = member("kind", description="Which of the fields holds the value.")
-    display: str = member("display", description="The value as people read it, in the questionnaire's own language.")
-    display_en: str = member("displayEn", description="The same in English, where it is translated.")
-    boolean: bool | None = member("boolean", description="Yes or no.")
-    integer: int | None = member("integer", description="A whole number.")
-    decimal: Decimal | None = member("decimal", description="A number, with the digits it was written with.")
-    string: str | None = member("string", description="A text.")
-    uri: str | None = member("uri", description="A link.")
-    date: str | None = member("date", description="A date, YYYY-MM-DD, or only its year or month.")
-    date_time: str | None = member("dateTime", description="A date and time with time zone.")
-    time: str | None = member("time", description="A time of day, HH:MM:SS.")
-    coding: Coding | None = member("coding", description="A chosen option.")
-    quantity: Quantity | None = member("quantity", description="A number with a unit.")
-
-
-@strawberry.type(description="Et svar. What was answered to one item.")
-class Answer:
-    """An answer, kept as it was submitted."""
-
-    path: str = member("path", description="The item's path with repeat indices, such as `group[1]/weight`.")
-    link_id: str = member("linkId", description="The item's linkId in the questionnaire version.")
-    question: str = member("question", description="What was asked, in the questionnaire's own language.")
-    question_en: str = member("questionEn", description="The same in English, where it is translated.")
-    values: list[AnswerValue] = member("values", description="The values; several only where the item repeats.")
 
 
 @strawberry.type(description="One item of a draft, as saved so far.")
@@ -100,6 +55,11 @@ class DraftAnswer(Row):
     fhir: str = column("answer", description="The values as FHIR writes them: a JSON list of `value[x]` objects.")
     revision: int = column(description="Counts the times this item was saved; pass it back to notice others' changes.")
     answered_at: datetime = column(description="When it was last saved.")
+    answered_by: AnsweredBy = column("source", convert=AnsweredBy, description="Whose answer it is.")
+    typed_by: Employee | None = one(
+        by={"municipality_id": "municipality_id", "id": "typed_by"},
+        description="The employee who typed it; shown to professionals.",
+    )
 
 
 @strawberry.type(description="En score. A figure computed from a response, exactly.")
@@ -163,11 +123,33 @@ class QuestionnaireResponse(Node, Row):
     amend_reason: str | None = column(
         allowed=access.may_have_answers, description="Why it was amended; null for a first version."
     )
-    colour: Colour = column(
+    colour: Colour | None = column(
         group="colours",
         convert=Colour,
         allowed=access.may_see_colours,
-        description="What the whole response calls for: the worst of its interpretations.",
+        shown=access.colour_shown,
+        description="What the whole response calls for: the worst of its interpretations. Null where it is not shown "
+        "to you: a citizen sees it in episodes where staff have decided so.",
+    )
+    answered_by: AnsweredBy = column("source", convert=AnsweredBy, description="Who answered.")
+    typed_by: Employee | None = one(
+        by={"municipality_id": "municipality_id", "id": "typed_by"},
+        description="The employee who typed for whoever answered; shown to professionals.",
+    )
+    confirmed_by: ConfirmedBy | None = column(
+        convert=ConfirmedBy,
+        description="Who found right what an employee typed; null where none did, and while a draft.",
+    )
+    confirmed_at: datetime | None = column(description="When that was confirmed.")
+    provenance: list[AnswerProvenance] = stored(
+        "provenance",
+        group="answers",
+        allowed=access.may_have_answers,
+        description="Who gave and who typed each answer, where an employee typed any; empty otherwise.",
+    )
+    reception_device: ReceptionDevice | None = one(
+        by={"municipality_id": "municipality_id", "id": "device_id"},
+        description="The reception computer it was submitted at; shown to those who know the computer.",
     )
     answers: list[Answer] = stored(
         "answers",
@@ -183,7 +165,7 @@ class QuestionnaireResponse(Node, Row):
         by=_PART,
         order=Order((Term("{t}.path", "text"), Term("{t}.id", "uuid"))),
         maximum=2000,
-        description="The items saved so far, while a draft; only the citizen sees them.",
+        description="The items saved so far, while a draft; the citizen sees them, and who is typing for them.",
     )
     questionnaire: Questionnaire | None = one(
         by={"municipality_id": "questionnaire_owner", "id": "questionnaire_id"},
@@ -214,91 +196,13 @@ class ResponseQueries:
     )
 
 
-@strawberry.input(description="A chosen option.")
-class CodingInput:
-    """A coding."""
-
-    system: str | None = strawberry.field(default=None, description="The code system, as the option has it.")
-    code: str = strawberry.field(description="The code.")
-    display: str | None = strawberry.field(default=None, description="The text; not compared.")
-
-
-@strawberry.input(description="A number with a unit.")
-class QuantityInput:
-    """A quantity."""
-
-    value: str = strawberry.field(description="The number, in digits with a point, such as `36.5`.")
-    unit: str | None = strawberry.field(default=None, description="The unit as people read it.")
-    system: str | None = strawberry.field(default=None, description="The unit's code system.")
-    code: str | None = strawberry.field(default=None, description="The unit's code (UCUM).")
-
-
-@strawberry.input(description="One value; exactly one of the fields.", one_of=True)
-class AnswerValueInput:
-    """A value."""
-
-    boolean: strawberry.Maybe[bool] = strawberry.field(default=None, description="Yes or no.")
-    integer: strawberry.Maybe[int] = strawberry.field(default=None, description="A whole number.")
-    decimal: strawberry.Maybe[str] = strawberry.field(
-        default=None, description="A number in digits with a point; the digits are kept."
-    )
-    string: strawberry.Maybe[str] = strawberry.field(default=None, description="A text, also in open-choice items.")
-    uri: strawberry.Maybe[str] = strawberry.field(default=None, description="A link.")
-    date: strawberry.Maybe[str] = strawberry.field(default=None, description="A date, YYYY-MM-DD.")
-    date_time: strawberry.Maybe[str] = strawberry.field(default=None, description="A date and time with time zone.")
-    time: strawberry.Maybe[str] = strawberry.field(default=None, description="A time of day, HH:MM:SS.")
-    coding: strawberry.Maybe[CodingInput] = strawberry.field(default=None, description="A chosen option.")
-    quantity: strawberry.Maybe[QuantityInput] = strawberry.field(default=None, description="A number with a unit.")
-
-
-_FHIR = {
-    "boolean": "valueBoolean",
-    "integer": "valueInteger",
-    "string": "valueString",
-    "uri": "valueUri",
-    "date": "valueDate",
-    "date_time": "valueDateTime",
-    "time": "valueTime",
-}
-
-
-def _number(text: str, path: str) -> Decimal:
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite() or len(text) > 64:
-        raise BadInput("a number is written in digits with a point", path=path)
-    return number
-
-
-def _as_fhir(value: AnswerValueInput, path: str) -> dict[str, Any]:
-    for name, fhir in _FHIR.items():
-        if (given := getattr(value, name)) is not None:
-            return {fhir: given.value}
-    if value.decimal is not None:
-        return {"valueDecimal": _number(value.decimal.value or "", path)}
-    if value.coding is not None and value.coding.value is not None:
-        coding = value.coding.value
-        parts = {"system": coding.system, "code": coding.code, "display": coding.display}
-        return {"valueCoding": {name: part for name, part in parts.items() if part is not None}}
-    if value.quantity is not None and value.quantity.value is not None:
-        quantity = value.quantity.value
-        named = {"unit": quantity.unit, "system": quantity.system, "code": quantity.code}
-        return {
-            "valueQuantity": {
-                "value": _number(quantity.value, path),
-                **{name: part for name, part in named.items() if part is not None},
-            }
-        }
-    raise BadInput("a value holds exactly one of its fields, and not null", path=path)
-
-
 @strawberry.input(description="One item's answer, to be saved in the draft.")
 class SaveAnswerInput:
     """Input of saveAnswer."""
 
-    assignment_id: strawberry.ID = strawberry.field(description="One of your own open assignments.")
+    assignment_id: strawberry.ID = strawberry.field(
+        description="One of your own open assignments, or one you are typing for a citizen."
+    )
     questionnaire_id: strawberry.ID = strawberry.field(description="The questionnaire version you are showing.")
     path: str = strawberry.field(description="The item's path, as the questionnaire gives it.")
     values: list[AnswerValueInput] = strawberry.field(description="The values; none clears the answer.")
@@ -326,10 +230,15 @@ class AnswerSaved:
 class SubmitResponseInput:
     """Input of submitResponse."""
 
-    assignment_id: strawberry.ID = strawberry.field(description="One of your own assignments.")
+    assignment_id: strawberry.ID = strawberry.field(
+        description="One of your own assignments, or one you are typing for a citizen."
+    )
     questionnaire_id: strawberry.ID = strawberry.field(description="The questionnaire version that was answered.")
     idempotency_key: str = strawberry.field(
         description="8 to 200 characters of your choice; the same key again returns the first result."
+    )
+    confirmed_by: ConfirmedBy | None = strawberry.field(
+        default=None, description="Who confirmed what you typed for a citizen; left out by whoever answers themselves."
     )
 
 
@@ -369,7 +278,10 @@ class AmendmentOpened:
 class ResponseMutations:
     """Changes of responses."""
 
-    @strawberry.mutation(description="Save one item's answer in the draft of an assignment. For the citizen.")
+    @strawberry.mutation(
+        description="Save one item's answer in the draft of an assignment. "
+        "Roles: the citizen; Monitoreringsmedhjælper while typing for them."
+    )
     @rejecting
     async def save_answer(
         self,
@@ -380,7 +292,7 @@ class ResponseMutations:
         strawberry.union("SaveAnswerResult", description="The saved answer, or why it was not saved."),
     ]:
         """Save an answer."""
-        values = [_as_fhir(value, f"values[{n}]") for n, value in enumerate(input.values)]
+        values = [as_fhir(value, f"values[{n}]") for n, value in enumerate(input.values)]
         async with info.context.change() as change:
             saved = await responses.save_answer(
                 change,
@@ -401,7 +313,7 @@ class ResponseMutations:
 
     @strawberry.mutation(
         description="Submit the draft: it is checked against its exact version, scored, interpreted and kept for good. "
-        "For the citizen."
+        "Roles: the citizen; Monitoreringsmedhjælper while typing for them, once it is confirmed."
     )
     @rejecting
     async def submit_response(
@@ -409,7 +321,14 @@ class ResponseMutations:
         info: strawberry.Info,
         input: Annotated[SubmitResponseInput, strawberry.argument(description="Which draft.")],
     ) -> Annotated[
-        ResponseSubmitted | AnswersRejected | UnknownReference | AlreadySubmitted | AssignmentClosed | OtherVersion,
+        ResponseSubmitted
+        | AnswersRejected
+        | UnknownReference
+        | AlreadySubmitted
+        | AssignmentClosed
+        | OtherVersion
+        | ConsentMissing
+        | ConfirmationMissing,
         strawberry.union("SubmitResponseResult", description="The receipt, or why nothing was stored."),
     ]:
         """Submit a response."""
@@ -419,7 +338,10 @@ class ResponseMutations:
                 decode("asg", input.assignment_id),
                 decode("que", input.questionnaire_id),
                 input.idempotency_key,
+                input.confirmed_by,
             )
+        if submitted.ended:
+            info.context.viewer.headers.update(CLEARED)
         row = submitted.response
         return ResponseSubmitted(
             municipality_id=row.municipality_id, key=row.id, receipt=row.receipt or "", repeated=submitted.repeated

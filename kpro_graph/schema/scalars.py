@@ -9,12 +9,13 @@ from typing import Any, NewType, TypeVar
 import strawberry
 from graphql import ValueNode, value_from_ast_untyped
 
-from kpro_graph.actors import ActorKind, Role
+from kpro_graph.actors import ActorKind, RepresentationKind, Right, Role
 from kpro_graph.assignments import AssignmentStatus
 from kpro_graph.catalogue import QuestionnaireStatus
-from kpro_graph.episodes import EpisodeStatus, LegalBasis
+from kpro_graph.emergencies import Verdict
+from kpro_graph.episodes import ConsentManner, EpisodeStatus, LegalBasis
 from kpro_graph.events import EventType
-from kpro_graph.responses import Colour, ResponseStatus
+from kpro_graph.responses import AnsweredBy, Colour, ConfirmedBy, ResponseStatus
 
 __all__ = ["CPR", "SCALARS", "described"]
 
@@ -80,6 +81,36 @@ described(
     },
 )
 described(
+    ConsentManner,
+    "How a citizen told their decision.",
+    {
+        ConsentManner.ORAL: "By word of mouth.",
+        ConsentManner.WRITTEN: "On paper.",
+        ConsentManner.DIGITAL: "On a screen, signed in.",
+    },
+)
+described(
+    Verdict,
+    "What a security officer found about an emergency access.",
+    {
+        Verdict.JUSTIFIED: "It was necessary.",
+        Verdict.UNJUSTIFIED: "It was not, or not for the reason given.",
+    },
+)
+described(
+    RepresentationKind,
+    "By what right someone acts for a citizen.",
+    {
+        RepresentationKind.POWER_OF_ATTORNEY: "Fuldmagt: the citizen has given it.",
+        RepresentationKind.GUARDIAN: "Værgemål or custody: the law or a decision gives it.",
+    },
+)
+described(
+    Right,
+    "What someone may do for the citizen they represent.",
+    {Right.READ: "Read what was submitted.", Right.ANSWER: "Answer questionnaires for the citizen."},
+)
+described(
     AssignmentStatus,
     "How far an assignment has come.",
     {
@@ -119,6 +150,20 @@ described(
     },
 )
 described(
+    AnsweredBy,
+    "Whose answers they are.",
+    {
+        AnsweredBy.CITIZEN: "The citizen's own.",
+        AnsweredBy.RELATIVE: "A relative's, or of someone who represents the citizen, on their behalf.",
+        AnsweredBy.PROFESSIONAL: "A professional's judgement.",
+    },
+)
+described(
+    ConfirmedBy,
+    "Who found right what an employee typed.",
+    {ConfirmedBy.CITIZEN: "The citizen.", ConfirmedBy.RELATIVE: "A relative, or someone who represents the citizen."},
+)
+described(
     Role,
     "The roles of Kommunal PRO. Each is held within a data scope.",
     {
@@ -128,6 +173,7 @@ described(
         Role.CITIZEN_ENROLLER: "Borgeropretter: creates citizens, opens episodes of care, assigns questionnaires.",
         Role.CLINICAL_VIEWER: "Klinisk se-adgang: reads responses in own care teams.",
         Role.MONITORING_ASSISTOR: "Monitoreringsmedhjælper: follows up on responses in own care teams.",
+        Role.SECURITY_OFFICER: "Sikkerhedsmedarbejder: searches the access log and reviews emergency accesses.",
         Role.INTEGRATOR: "A system that follows what happens in one municipality.",
     },
 )
@@ -135,9 +181,11 @@ described(
     ActorKind,
     "What sort of someone acts.",
     {
-        ActorKind.CITIZEN: "A citizen, for themselves.",
+        ActorKind.CITIZEN: "A citizen, or someone who represents one.",
         ActorKind.EMPLOYEE: "An employee of the municipality.",
         ActorKind.SYSTEM: "Another system.",
+        ActorKind.SECURITY_OFFICER: "A security officer: sees who looked, never what they saw.",
+        ActorKind.OPERATOR: "Whoever runs the installation, from its command line.",
     },
 )
 described(
@@ -146,6 +194,11 @@ described(
     {
         EventType.CITIZEN_REGISTERED: "A citizen's record was created.",
         EventType.EPISODE_OPENED: "An episode of care was opened.",
+        EventType.CONSENT_GIVEN: "Consent to an episode of care was given.",
+        EventType.CONSENT_WITHDRAWN: "Consent to an episode of care was withdrawn.",
+        EventType.RECORD_OPENED_IN_EMERGENCY: "A citizen's record was opened in an emergency.",
+        EventType.HAND_OVER_OFFERED: "A citizen's history was offered to another municipality.",
+        EventType.HAND_OVER_ACCEPTED: "A citizen's history was handed over.",
         EventType.QUESTIONNAIRE_ACTIVATED: "A questionnaire version came into use.",
         EventType.QUESTIONNAIRE_ASSIGNED: "A questionnaire was assigned.",
         EventType.RESPONSE_SUBMITTED: "A response was submitted.",

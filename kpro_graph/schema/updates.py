@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 import strawberry
+from graphql import print_ast
 
 from kpro_graph import access
-from kpro_graph.actors import ActorKind, Role
-from kpro_graph.errors import BadInput, NotPermitted
+from kpro_graph.actors import Actor
+from kpro_graph.errors import BadInput
 from kpro_graph.events import EventType
 from kpro_graph.execution import one
 from kpro_graph.execution.ids import decode
@@ -69,28 +72,53 @@ class Subscription:
             if opened is None:
                 raise BadInput("after is not a cursor of these updates", path="after")
             position = opened[0]
-        while True:
-            await feed.beyond(position)
-            # Rights may have ended since the last delivery: they are asked for again before every read.
-            await operation.viewer.renew()
-            _may_listen(operation.actor)
-            head = feed.head
-            rows = await _read(operation, position, head, care_team)
-            for row in rows:
-                yield ResponseUpdate(
-                    municipality_id=row["municipality_id"],
-                    key=row["subject_id"],
-                    cursor=cursors.seal(_LISTING, [row["position"]]),
-                    type=EventType(row["type"]),
-                    recorded_at=row["recorded_at"],
-                    version=row["subject_version"],
-                )
-            position = rows[-1]["position"] if len(rows) == _AT_ONCE else head
+        asked = _asked(info, after)
+        with operation.application.database.deliveries.listen() as listener:
+            while True:
+                listener.enter((asked, _scope(operation.actor)))
+                await feed.beyond(position)
+                # Rights may have ended since the last delivery: they are asked for again before every read.
+                await operation.viewer.renew()
+                _may_listen(operation.actor)
+                listener.enter((asked, _scope(operation.actor)))
+                head = feed.head
+                rows = await _read(operation, position, head, care_team)
+                for row in rows:
+                    operation.delivery = listener.delivering(row["position"])
+                    yield ResponseUpdate(
+                        municipality_id=row["municipality_id"],
+                        key=row["subject_id"],
+                        cursor=cursors.seal(_LISTING, [row["position"]]),
+                        type=EventType(row["type"]),
+                        recorded_at=row["recorded_at"],
+                        version=row["subject_version"],
+                    )
+                position = rows[-1]["position"] if len(rows) == _AT_ONCE else head
 
 
-def _may_listen(actor: Any) -> None:
-    if actor.kind is ActorKind.CITIZEN or not actor.has(Role.INTEGRATOR, *access.READERS):
-        raise NotPermitted("updates are for care teams and for systems")
+def _asked(info: Any, after: str | None) -> str:
+    """Return the same text for everybody who asks the same, wherever they go on from."""
+    raw = info._raw_info
+    variables = getattr(raw.variable_values, "coerced", raw.variable_values)
+    given = {name: value for name, value in variables.items() if value != after}
+    parts = [raw.operation, *(raw.fragments[name] for name in sorted(raw.fragments))]
+    return "\n".join(print_ast(part) for part in parts) + repr(sorted(given.items()))
+
+
+def _scope(actor: Actor) -> str:
+    """Return the same text for everybody who sees the same rows: the actor without who it is."""
+    someone = replace(actor, id=UUID(int=0), name="", contexts=())
+    return repr([(each.name, _sorted(getattr(someone, each.name))) for each in fields(someone)])
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return sorted((str(key), _sorted(each)) for key, each in value.items())
+    return sorted(map(str, value)) if isinstance(value, (frozenset, tuple)) else value
+
+
+def _may_listen(actor: Actor) -> None:
+    access.require(actor, access.Permission.FOLLOW_UPDATES)
 
 
 async def _read(operation: Any, position: int, head: int, care_team: str | None) -> list[Any]:

@@ -7,8 +7,10 @@ nothing from one actor to the next, also behind a transaction pooler. Tortoise's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 from uuid import UUID
 
@@ -17,10 +19,11 @@ from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.context import TortoiseContext, _current_context
 
 from kpro_graph.actors import Actor
-from kpro_graph.errors import ConfigurationError
+from kpro_graph.errors import ConfigurationError, Rejected
 from kpro_graph.events import Happened
 from kpro_graph.storage import log
 from kpro_graph.storage.cipher import Cipher
+from kpro_graph.storage.deliveries import Deliveries
 from kpro_graph.storage.owner import saying_when_away
 from kpro_graph.storage.tables import Event, new_id
 
@@ -45,12 +48,41 @@ WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
   )
   AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
 """
+_LIMITS = {
+    "statement_timeout": "30000",
+    # Statements are short and many; compiling one costs more than it ever gives back.
+    "jit": "off",
+    "idle_in_transaction_session_timeout": "60000",
+}
+# A line of the access log that the server has not written to its disk is no line, whatever the role's or the server's
+# setting is; a stronger one stays.
+_ENTER = """
+SELECT set_config('kpro.municipalities', $1, true),
+       CASE WHEN current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
+            THEN set_config('synchronous_commit', 'on', true) END
+"""
+
+
+_ENTER_SESSION = _ENTER.replace(", true)", ", false)")
+
+
+# Behind a pooler a connection was opened by somebody else, so its limits are stated in each transaction.
+_ENTER_POOLED = _ENTER + "".join(f", set_config('{name}', '{value}', true)" for name, value in _LIMITS.items())
+
+
+def _scope(municipalities: Iterable[int]) -> str:
+    return "{" + ",".join(str(int(number)) for number in municipalities) + "}"
 
 
 class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
     def get_reset_query(self) -> str:
         # Nothing outlives a transaction here, so there is nothing to reset between two users of a connection.
         return ""
+
+
+async def _learn_types(connection: Any) -> None:
+    """Let a new connection learn the types that may come within rows, where the driver does not look for them."""
+    await connection.fetch("SELECT ARRAY[ROW(1)], NULL::text[], NULL::uuid[], NULL::integer[]")
 
 
 def model_config(dsn: str = "") -> dict[str, Any]:
@@ -72,14 +104,15 @@ def model_config(dsn: str = "") -> dict[str, Any]:
 class Reading:
     """One consistent look at the data an actor may see. Made by `Database.read`; serialises its statements."""
 
-    def __init__(self, connection: Any, actor: Actor, operation: str) -> None:
+    def __init__(self, connection: Any, actor: Actor, operation: str, trace: str) -> None:
         self.actor = actor
         self.operation = operation
         self.operation_id = new_id()
+        self.trace = trace or secrets.token_hex(16)
         self.statements = 0
         self._connection = connection
         self._lock = asyncio.Lock()
-        self._seen: dict[tuple[int, UUID, str], set[str]] = {}
+        self._seen: dict[tuple[int, UUID | None, str], log.Sight] = {}
 
     async def fetch(self, sql: str, arguments: Sequence[object] = ()) -> list[Any]:
         """Run one statement and return its rows. Concurrent callers take turns: a connection does one at a time."""
@@ -88,21 +121,41 @@ class Reading:
             rows: list[Any] = await self._connection.fetch(sql, *arguments)
             return rows
 
-    def saw(self, municipality: int, citizen: UUID, fields: Iterable[str], action: str = "read") -> None:
-        """Note that a citizen's record is in the answer; it becomes a line of the access log."""
-        self._seen.setdefault((municipality, citizen, action), set()).update(fields)
+    def saw(
+        self,
+        municipality: int,
+        citizen: UUID,
+        fields: Iterable[str],
+        action: str = "read",
+        questionnaires: Iterable[str] = (),
+    ) -> None:
+        """Note that a citizen's record is in the answer; it becomes a line of the access log.
+
+        ``fields`` are groups of fields; ``questionnaires`` the canonical URLs of what they are answers to.
+        """
+        sight = self._seen.setdefault((municipality, citizen, action), log.Sight())
+        sight.groups.update(fields)
+        sight.questionnaires.update(questionnaires)
+
+    def saw_nobody(self, action: str = "search", fields: Iterable[str] = ()) -> None:
+        """Note a search without a hit; it becomes a line that names no citizen, even if the change is rejected."""
+        self._seen.setdefault((self.actor.municipality, None, action), log.Sight()).groups.update(fields)
+
+    @property
+    def _act(self) -> log.Act:
+        return log.Act(self.actor, self.operation_id, self.operation, self.trace)
 
     async def _finish(self) -> None:
-        await log.write(self._connection, self.actor, self.operation_id, self.operation, self._seen)
+        await log.write(self._connection, self._act, self._seen)
 
 
 class Change(Reading):
     """One change by one actor: rows, access-log lines and events are committed together or not at all."""
 
     def __init__(
-        self, connection: Any, actor: Actor, operation: str, client: TransactionWrapper, cipher: Cipher
+        self, connection: Any, actor: Actor, operation: str, trace: str, client: TransactionWrapper, cipher: Cipher
     ) -> None:
-        super().__init__(connection, actor, operation)
+        super().__init__(connection, actor, operation, trace)
         self.using = client
         self.cipher = cipher
         self._happened: list[Happened] = []
@@ -127,23 +180,34 @@ class Change(Reading):
         if self._happened:
             await self._connection.execute("SELECT pg_notify('kpro_recorded', '')")
 
+    @property
+    def _looked(self) -> log.Seen:
+        """What was seen although nothing is changed: a rejection may tell of it."""
+        looking = {log.Action.READ, log.Action.SEARCH}
+        return {key: sight for key, sight in self._seen.items() if key[2] in looking}
+
 
 class Database:
     """A pool of connections as the API's role, and the two ways to use it."""
 
-    def __init__(self, pool: Any, size: int, cipher: Cipher, models: TortoiseContext) -> None:
+    def __init__(self, pool: Any, size: int, cipher: Cipher, models: TortoiseContext, *, pooled: bool = False) -> None:
         self.cipher = cipher
+        self.deliveries = Deliveries(self._log_delivery)
         self._models = models
         self._pool = pool
+        self._pooled = pooled
         # asyncpg's own queue lets newcomers overtake; this gate is first come, first served.
         self._gate = asyncio.Semaphore(size)
 
     @classmethod
-    async def open(cls, dsn: str, cipher: Cipher, *, size: int = 10) -> Database:
+    async def open(cls, dsn: str, cipher: Cipher, *, size: int = 10, pooled: bool = False) -> Database:
         """Connect and prove that the walls stand.
 
+        ``pooled`` says that a transaction pooler stands between: then nothing is kept on a connection from one
+        transaction to the next, prepared statements included.
+
         Raises:
-            ConfigurationError: the role could bypass row-level security, or a table has none.
+            ConfigurationError: the role could bypass row-level security, a table has none, or a pooler was not said.
             Unavailable: the server does not answer.
         """
         models = TortoiseContext()
@@ -152,25 +216,31 @@ class Database:
             await models.init(config=model_config())
         finally:
             _current_context.reset(token)
-        try:
-            with saying_when_away():
+        with saying_when_away():
+            try:
                 pool = await asyncpg.create_pool(
                     dsn,
                     min_size=1,
                     max_size=size,
                     connection_class=_Connection,
+                    init=_learn_types,
                     command_timeout=30,
-                    server_settings={
-                        "application_name": "kpro_graph",
-                        "statement_timeout": "30000",
-                        "idle_in_transaction_session_timeout": "60000",
-                    },
+                    # A pooler refuses to pass limits on when it is connected to.
+                    server_settings={"application_name": "kpro_graph", **({} if pooled else _LIMITS)},
+                    **({"statement_cache_size": 0} if pooled else {}),
                 )
-        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, ValueError) as error:
-            raise ConfigurationError(
-                "KPRO_DATABASE_URL is refused by the server: check user, password and database name"
-            ) from error
-        database = cls(pool, size, cipher, models)
+            except asyncpg.ProtocolViolationError as error:
+                raise ConfigurationError(
+                    "what KPRO_DATABASE_URL leads to refuses the settings of a connection, as a pooler does: if there "
+                    "is one, set KPRO_POOLER to transaction"
+                ) from error
+            except (
+                asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, ValueError,
+            ) as error:  # fmt: skip
+                raise ConfigurationError(
+                    "KPRO_DATABASE_URL is refused by the server: check user, password and database name"
+                ) from error
+        database = cls(pool, size, cipher, models, pooled=pooled)
         try:
             await database._prove_walls()
         except BaseException:
@@ -206,8 +276,7 @@ class Database:
                 self._pool.acquire(timeout=10) as connection,
                 connection.transaction(isolation=isolation),
             ):
-                scope = "{" + ",".join(str(int(number)) for number in municipalities) + "}"
-                await connection.execute("SELECT set_config('kpro.municipalities', $1, true)", scope)
+                await connection.execute(_ENTER_POOLED if self._pooled else _ENTER, _scope(municipalities))
                 yield connection
 
     @asynccontextmanager
@@ -217,25 +286,76 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def read(self, actor: Actor, operation: str = "") -> AsyncIterator[Reading]:
-        """Open one snapshot as the actor; the access log is committed when the block ends, before anyone answers."""
+    async def read(
+        self,
+        actor: Actor,
+        operation: str = "",
+        *,
+        trace: str = "",
+        delivery: Callable[[log.Act, log.Seen], Awaitable[None]] | None = None,
+    ) -> AsyncIterator[Reading]:
+        """Open one snapshot as the actor; the access log is committed when the block ends, before anyone answers.
+
+        ``trace`` is the request's W3C trace-id, made where it has none. With ``delivery`` that function commits the
+        lines instead, after the snapshot (see `Deliveries`).
+        """
         async with self._session(actor.municipalities, "repeatable_read") as connection:
-            reading = Reading(connection, actor, operation)
+            reading = Reading(connection, actor, operation, trace)
             yield reading
-            await reading._finish()
+            if delivery is None:
+                await reading._finish()
+        if delivery is not None:
+            await delivery(reading._act, reading._seen)
 
     @asynccontextmanager
-    async def change(self, actor: Actor, operation: str = "") -> AsyncIterator[Change]:
-        """Open one change as the actor; an exception in the block leaves nothing behind."""
-        async with self._session((actor.municipality,), "read_committed") as connection:
-            # Tortoise finds its models' dialect through a context variable; it is this task's alone, so changes that
-            # overlap do not meet. Its own pool is never opened: statements run on the session's connection.
-            token = _current_context.set(self._models)
-            try:
-                client = TransactionWrapper(cast("AsyncpgDBClient", self._models.connections.get("default")))
-                client._connection = connection
-                change = Change(connection, actor, operation, client, self.cipher)
-                yield change
-                await change._finish()
-            finally:
-                _current_context.reset(token)
+    async def look(self, actor: Actor, operation: str = "", *, trace: str = "") -> AsyncIterator[Reading]:
+        """Look with one statement as the actor; its lines are committed when the block ends, before anyone answers.
+
+        One statement is a snapshot by itself, so there is no transaction around it: the municipalities are set for the
+        session, anew at every checkout, and two round trips are saved. Behind a transaction pooler it is a `read`.
+        """
+        if self._pooled:
+            async with self.read(actor, operation, trace=trace) as reading:
+                yield reading
+            return
+        with saying_when_away():
+            async with self._gate, self._pool.acquire(timeout=10) as connection:
+                await connection.execute(_ENTER_SESSION, _scope(actor.municipalities))
+                reading = Reading(connection, actor, operation, trace)
+                yield reading
+                await reading._finish()
+
+    async def _log_delivery(self, viewers: tuple[UUID, ...], act: log.Act, seen: log.Seen) -> None:
+        sent = {(place, citizen, log.Action.DELIVER.value): sight for (place, citizen, _), sight in seen.items()}
+        async with self._session(act.actor.municipalities, "read_committed") as connection:
+            await log.write(connection, replace(act, viewers=viewers), sent)
+
+    @asynccontextmanager
+    async def change(self, actor: Actor, operation: str = "", *, trace: str = "") -> AsyncIterator[Change]:
+        """Open one change as the actor; an exception in the block leaves nothing behind.
+
+        Only what was looked at stays in the access log when the change is rejected: a rejection is an answer too.
+        """
+        looked: tuple[log.Act, log.Seen] | None = None
+        try:
+            async with self._session((actor.municipality,), "read_committed") as connection:
+                # Tortoise finds its models' dialect through a context variable; it is this task's alone, so changes
+                # that overlap do not meet. Its own pool is never opened: statements run on the session's connection.
+                token = _current_context.set(self._models)
+                try:
+                    client = TransactionWrapper(cast("AsyncpgDBClient", self._models.connections.get("default")))
+                    client._connection = connection
+                    change = Change(connection, actor, operation, trace, client, self.cipher)
+                    try:
+                        yield change
+                    except Rejected:
+                        looked = change._act, change._looked
+                        raise
+                    await change._finish()
+                finally:
+                    _current_context.reset(token)
+        except Rejected:
+            if looked is not None and looked[1]:
+                async with self._session((actor.municipality,), "read_committed") as connection:
+                    await log.write(connection, *looked)
+            raise

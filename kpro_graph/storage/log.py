@@ -1,51 +1,105 @@
 """The access log: one line per citizen, operation and action, written before the answer leaves.
 
-A line says who looked or changed, in what roles, and which groups of fields; it is inserted in the transaction of the
-reading or change it tells of, so there is never an answer without its line. Lines name people by id only.
+A line says who looked or changed, in what roles and where, why, and which groups of fields of which questionnaires; it
+is inserted in the transaction of the reading or change it tells of, so there is never an answer without its line.
+Lines name people by id only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
 from uuid import UUID
 
-from kpro_graph.actors import Actor
+from kpro_graph import cpr
+from kpro_graph.actors import Actor, Purpose
 from kpro_graph.storage.tables import new_id
 
-__all__ = ["write"]
+__all__ = ["Act", "Action", "Seen", "Sight", "write"]
+
+
+class Action(StrEnum):
+    """What was done with a citizen's record."""
+
+    READ = "read"
+    CREATE = "create"
+    UPDATE = "update"
+    SEARCH = "search"
+    DELIVER = "deliver"
+
+
+@dataclass(slots=True)
+class Sight:
+    """What was seen of one citizen: groups of fields, and the canonical URLs of the questionnaires they belong to."""
+
+    groups: set[str] = field(default_factory=set)
+    questionnaires: set[str] = field(default_factory=set)
+
+
+Seen: TypeAlias = Mapping[tuple[int, UUID | None, str], Sight]
+"""What was seen, by municipality, citizen (None: a search found nobody) and action."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What all lines of one operation have in common. ``operation`` is its name, as the caller gave it.
+
+    ``viewers`` are the actors a delivery went to, where there were several; ``trace`` is a W3C trace-id.
+    """
+
+    actor: Actor
+    id: UUID
+    operation: str
+    trace: str
+    viewers: tuple[UUID, ...] = ()
+
 
 _INSERT = """
-INSERT INTO access_log (municipality_id, id, operation_id, citizen_id, action, operation, actor_kind, actor_id, roles,
-                        fields_seen)
-SELECT municipality_id, id, $3, citizen_id, action, $4, $5, $6, $7, fields_seen
-FROM unnest($1::integer[], $2::uuid[], $8::uuid[], $9::text[], $10::text[])
-     AS line (municipality_id, id, citizen_id, action, fields_seen)
-ON CONFLICT (municipality_id, operation_id, citizen_id, action) DO NOTHING
+INSERT INTO access_log (municipality_id, id, operation_id, operation, action, citizen_id, actor_kind, actor_id, roles,
+                        organisation_unit_id, care_team_id, on_behalf_of, purpose, override, fields_seen,
+                        questionnaires, trace_id, viewers, protected, recorded_at)
+SELECT line.municipality_id, line.id, $8, $9, line.action, line.citizen_id, $10, $11, $12, $13, $14, $15, line.purpose,
+       line.override, line.fields_seen, string_to_array(line.questionnaires, ' '), $16, $17,
+       EXISTS (SELECT FROM episode_of_care e WHERE e.municipality_id = line.municipality_id
+               AND e.citizen_id = line.citizen_id AND e.hidden_from_guardians),
+       statement_timestamp()
+FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::boolean[], $18::text[])
+     AS line (municipality_id, id, citizen_id, action, fields_seen, questionnaires, override, purpose)
 """
 
 
-async def write(
-    connection: Any,
-    actor: Actor,
-    operation_id: UUID,
-    operation: str,
-    seen: Mapping[tuple[int, UUID, str], Iterable[str]],
-) -> None:
-    """Insert the lines of one operation: ``seen`` maps (municipality, citizen, action) to groups of fields."""
+async def write(connection: Any, act: Act, seen: Seen) -> None:
+    """Insert the lines of one operation in the transaction of a session, which is durable once it is committed."""
     if not seen:
         return
-    keys = sorted(seen, key=lambda key: (key[0], key[1].int, key[2]))
+    actor = act.actor
+    keys: Sequence[tuple[int, UUID | None, str]] = sorted(
+        seen, key=lambda key: (key[0], key[1].int if key[1] else -1, key[2])
+    )
+    opened = frozenset(actor.opened)
+    overrides = [citizen in opened for _, citizen, _ in keys]
     await connection.execute(
         _INSERT,
         [municipality for municipality, _, _ in keys],
         [new_id() for _ in keys],
-        operation_id,
-        operation,
+        [citizen for _, citizen, _ in keys],
+        [action for _, _, action in keys],
+        [" ".join(sorted(seen[key].groups)) for key in keys],
+        # The canonical URL of a questionnaire holds no space, so a text carries the list.
+        [" ".join(sorted(seen[key].questionnaires)) for key in keys],
+        overrides,
+        act.id,
+        # The caller chose the name, and may have put anything into it.
+        cpr.redact(act.operation)[:200],
         actor.kind.value,
         actor.id,
         " ".join(sorted(actor.roles)),
-        [citizen for _, citizen, _ in keys],
-        [action for _, _, action in keys],
-        [" ".join(sorted(seen[key])) for key in keys],
+        actor.organisation_unit,
+        actor.care_team,
+        actor.on_behalf_of,
+        act.trace,
+        [str(viewer) for viewer in act.viewers],
+        [(Purpose.EMERGENCY if override else actor.purpose).value for override in overrides],
     )

@@ -80,18 +80,15 @@ def test_actors_are_scoped_as_their_roles_are(code: str) -> None:
     demography = Demography(1)
     teams = demography.care_teams(code)
     first = str(teams[0].id)
-    housed = {str(team.id) for team in teams if team.unit == teams[0].unit}
-    root = str(demography.organisation_units(code)[0].id)
-    assert grant_of("enroller", code) == (
-        {Role.CITIZEN_ENROLLER},
-        {"organisation_unit": {str(teams[0].unit)}, "care_team": housed},
-    )
+    assert grant_of("enroller", code) == ({Role.CITIZEN_ENROLLER}, {"organisation_unit": {str(teams[0].unit)}})
     assert grant_of("viewer", code) == ({Role.CLINICAL_VIEWER}, {"care_team": {first}})
     assert grant_of("monitor", code) == ({Role.MONITORING_ASSISTOR}, {"care_team": {first}})
-    everyone = {"organisation_unit": {root}, "care_team": {str(team.id) for team in teams}}
+    # The issuer names every unit beneath the one a right is held in; nothing is implied.
+    everyone = {"organisation_unit": {str(unit.id) for unit in demography.organisation_units(code)}}
     assert grant_of("careteam-admin", code) == ({Role.CARETEAM_ADMINISTRATOR}, everyone)
     assert grant_of("clinical-admin", code) == ({Role.CLINICAL_ADMINISTRATOR}, everyone)
     assert grant_of("questionnaire-editor", code) == ({Role.QUESTIONNAIRE_EDITOR}, everyone)
+    assert grant_of("security-officer", code) == ({Role.SECURITY_OFFICER}, everyone)
 
 
 def test_the_citizen_is_citizen_nought() -> None:

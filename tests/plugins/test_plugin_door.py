@@ -29,7 +29,10 @@ def test_the_door_is_what_it_was() -> None:
         "IdentityProvider",
         "NotAuthenticated",
         "QuestionnaireBundle",
+        "Representation",
+        "Right",
         "Role",
+        "Unavailable",
         "hookimpl",
         "read_bundles",
     ]

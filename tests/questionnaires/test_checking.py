@@ -148,9 +148,9 @@ def test_a_value_that_is_not_written_as_fhir_demands_is_a_fault_of_structure(kin
         ("attachment", {"extension": [ext("mimeType", valueCode="image/*")]}, {"valueAttachment": {"contentType": "image/png"}}, None),
         ("attachment", {"extension": [ext("mimeType", valueCode="image/png")]}, {"valueAttachment": {"contentType": "text/html"}}, "attachment_mime"),
         ("attachment", {"extension": [ext("mimeType", valueCode="image/png")]}, {"valueAttachment": {"url": "x"}}, "attachment_mime"),
-        ("attachment", {"extension": [ext("maxSize", valueDecimal=Decimal(3))]}, {"valueAttachment": {"data": base64.b64encode(b"abcd").decode()}}, "attachment_max_size"),
-        ("attachment", {"extension": [ext("maxSize", valueDecimal=Decimal(4))]}, {"valueAttachment": {"data": base64.b64encode(b"abcd").decode(), "size": 4}}, None),
-        ("attachment", {}, {"valueAttachment": {"data": base64.b64encode(b"abcd").decode(), "size": 3}}, "attachment_size_mismatch"),
+        ("attachment", {"extension": [ext("maxSize", valueDecimal=Decimal(3))]}, {"valueAttachment": {"contentType": "text/plain", "data": base64.b64encode(b"abcd").decode()}}, "attachment_max_size"),
+        ("attachment", {"extension": [ext("maxSize", valueDecimal=Decimal(4))]}, {"valueAttachment": {"contentType": "text/plain", "data": base64.b64encode(b"abcd").decode(), "size": 4}}, None),
+        ("attachment", {}, {"valueAttachment": {"contentType": "text/plain", "data": base64.b64encode(b"abcd").decode(), "size": 3}}, "attachment_size_mismatch"),
         ("reference", {}, {"valueReference": {"reference": "https://example.org/fhir/Chicken/1"}}, "reference_type"),
         ("reference", {"extension": [ext("questionnaire-referenceResource", valueCode="Patient")]}, {"valueReference": {"reference": "Group/1"}}, "reference_type"),
         ("reference", {"extension": [ext("questionnaire-referenceResource", valueCode="Patient")]}, {"valueReference": {"reference": "Patient/1/_history/2"}}, None),
@@ -236,10 +236,12 @@ def test_a_draft_is_checked_leniently_whatever_its_status() -> None:
 @pytest.mark.parametrize(
     "given", [{"linkId": "q"}, {"linkId": "q", "answer": []}, {"linkId": "q", "answer": [{}]}, answer("q", "")]
 )
-def test_an_item_without_a_value_is_not_answered(given: dict[str, Any]) -> None:
+def test_an_item_without_a_value_is_not_answered_and_what_is_written_empty_is_told(given: dict[str, Any]) -> None:
     evaluation = judge(form(item("q", required=True)), given)
-    assert told(evaluation.problems) == [("required", "q")]
-    assert evaluation.problems[0].location == "QuestionnaireResponse.item[0]"
+    told_empty = [("empty", "q")] if "answer" in given else []
+    assert told(evaluation.problems) == [*told_empty, ("required", "q")]
+    assert [each.severity for each in evaluation.problems] == [*(Severity.WARNING for _ in told_empty), Severity.ERROR]
+    assert evaluation.problems[-1].location == "QuestionnaireResponse.item[0]"
 
 
 def test_a_required_group_wants_one_answer_and_does_not_make_its_questions_required() -> None:

@@ -31,6 +31,8 @@ LOCAL = ROOT / "plugins" / "local_questionnaires" / "center-for-kraeft" / "conte
 SHIPPED = sorted(
     folder for place in (CONTENT, LOCAL) for folder in place.iterdir() if (folder / "questionnaire.json").exists()
 )
+LARGE = 500_000
+"""Questionnaires of more bytes are proved in a test of their own."""
 AT_ONCE = 5.0
 """So many seconds the largest questionnaire may take, in processor time, compiling its expressions included."""
 
@@ -95,7 +97,7 @@ def test_every_public_questionnaire_is_proved_and_every_finding_has_its_place(ca
             questionnaire = read_questionnaire(source)
         except QuestionnaireInvalid:
             continue
-        if len(source) > 500_000:
+        if len(source) > LARGE:
             continue  # these have a test of their own
         proof = prove(questionnaire)
         proved += 1
@@ -134,15 +136,17 @@ def test_faults_that_public_questionnaires_really_have_are_found(cases: Path, na
     assert prove(read_questionnaire(source)).of(found)
 
 
-def test_the_largest_public_questionnaire_is_read_and_proved_in_seconds(cases: Path) -> None:
-    source = max((source for _, source in public(cases)), key=len)
-    assert len(source) > 1_000_000
+@pytest.mark.parametrize("place", range(3))
+def test_the_largest_public_questionnaires_are_read_and_proved_in_seconds(cases: Path, place: int) -> None:
+    source = sorted((source for _, source in public(cases)), key=len)[-1 - place]
+    assert len(source) > LARGE
     compile_expression.cache_clear()
     began = time.process_time()
     proof = prove(read_questionnaire(source))
     spent = time.process_time() - began
     # The figure itself is measured in benchmarks/; here only an explosion is caught, on a machine that does other work.
-    assert spent < 3 * AT_ONCE
+    assert spent < 2 * AT_ONCE
+    assert proof.cases < 20_000
     assert not proof.of("undecided_fixture")
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kpro_graph.questionnaires import Questionnaire
-from kpro_graph.questionnaires.proof import prove
+from kpro_graph.questionnaires import Questionnaire, evaluate
+from kpro_graph.questionnaires.proof import Gravity, prove
 from kpro_graph.questionnaires.proof.specimens import match_specimens
-from tests.questionnaires.making import expression, ext, item
+from tests.questionnaires.making import SDC, coding, expression, ext, item
 from tests.questionnaires.proof_making import choice, constraint, flat, sound_items, when, whole, written
 
 TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
@@ -49,6 +49,9 @@ FAULTS: dict[str, Callable[[str], dict[str, Any]]] = {
 }
 
 
+READ_A = "%resource.item.where(linkId='a').answer.value"
+
+
 def translate(items: list[dict[str, Any]]) -> None:
     """Give every text its English."""
 
@@ -61,6 +64,19 @@ def translate(items: list[dict[str, Any]]) -> None:
             each["_text"] = english(each["text"])
         for option in each.get("answerOption", []):
             option["valueCoding"]["_display"] = english(option["valueCoding"]["display"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(items=sound_items(), data=st.data())
+def test_a_condition_on_what_comes_later_is_found_and_the_other_way_round_is_fine(
+    items: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    translate(items)
+    other = data.draw(st.sampled_from([each["linkId"] for each in flat(items) if each["type"] != "group"]))
+    asking = item("asking", "boolean", enableWhen=[when(other, "exists", boolean=True)])
+    assert prove(written(*items, asking)).findings == ()
+    (finding,) = prove(written(asking, *items)).findings
+    assert (finding.code, finding.link_ids) == ("forward_reference", ("asking", other))
 
 
 @pytest.mark.parametrize("code", sorted(FAULTS))
@@ -116,6 +132,52 @@ def test_a_condition_below_what_it_decides_is_a_circle() -> None:
     proof = prove(written(outer))
     assert proof.of("cycle")
     assert proof.of("enable_when_self")
+
+
+def test_an_expression_that_fails_in_every_repetition_of_one_response_does_not_fail_in_all_responses() -> None:
+    asked = choice("a", *"abcdefgh", extension=[constraint("answer.value.code + 1 > 0")])
+    proof = prove(written(item("g", "group", asked, repeats=True)))
+    (finding,) = proof.of("expression_fails")
+    assert finding.severity is Gravity.WARNING
+    assert any(not fixture.response.get("item") for fixture in proof.fixtures)
+
+
+def test_options_that_are_all_switched_off_are_a_dead_end() -> None:
+    def toggle(code: str, text: str) -> dict[str, Any]:
+        said = {"url": "expression", "valueExpression": {"language": "text/fhirpath", "expression": text}}
+        option = {"url": "option", **coding(code)}
+        return {"url": f"{SDC}answerOptionsToggleExpression", "extension": [option, said]}
+
+    off = f"{READ_A} != true"
+    free = item("a", "boolean", required=True)
+    asked = choice("b", "x", "y", required=True, extension=[toggle("x", off), toggle("y", off)])
+    translate([asked])
+    questionnaire = written(free, asked)
+    (finding,) = prove(questionnaire).of("dead_end")
+    assert finding.counter_example is not None
+    shown = evaluate(questionnaire, finding.counter_example)
+    assert [each.link_id for each in shown.problems if each.code in ("not_in_options", "required")] == ["b"]
+    asked["extension"] = asked["extension"][:1]
+    assert prove(written(free, asked)).may_activate
+
+
+def test_an_option_that_a_calculated_bound_refuses_is_no_dead_end_as_long_as_another_fits() -> None:
+    least = ext("cqf-calculatedValue", valueExpression={"language": "text/fhirpath", "expression": READ_A})
+    bound = {**ext("minValue"), "_valueInteger": {"extension": [least]}}
+    few = item(
+        "b", "integer", required=True, answerOption=[{"valueInteger": 1}, {"valueInteger": 9}], extension=[bound]
+    )
+    assert prove(written(whole("a", 0, 3, required=True), few)).findings == ()
+    few["answerOption"] = [{"valueInteger": 1}]
+    (finding,) = prove(written(whole("a", 0, 2, required=True), few)).of("dead_end")
+    assert finding.link_ids == ("a",)
+
+
+def test_answers_that_a_query_lists_are_from_elsewhere() -> None:
+    query = expression("answerExpression", "Practitioner?active=true")
+    query["valueExpression"]["language"] = "application/x-fhir-query"
+    proof = prove(written(item("a", "reference", extension=[query])))
+    assert proof.findings == ()
 
 
 def test_a_remark_names_its_place() -> None:

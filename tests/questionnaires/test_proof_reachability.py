@@ -203,6 +203,15 @@ def test_a_condition_on_a_sum_of_many_answers_is_decided_without_trying_them_all
     assert proof.cases < 2_000
 
 
+def test_a_linkid_that_is_compared_without_regard_to_case_is_followed() -> None:
+    text = "%resource.item.where(linkId ~ 'A').answer.value = true"
+    said = item("said", "boolean", extension=[expression("enableWhenExpression", text)])
+    proof = prove(written(item("a", "boolean"), said))
+    assert not proof.of("unreachable")
+    assert not proof.of("expression_link_id_unknown")
+    assert any("asked:said" in fixture.covers for fixture in proof.fixtures)
+
+
 def test_what_depends_on_the_day_or_on_others_is_undecided_and_never_fine() -> None:
     day = item("a", "boolean", extension=[expression("enableWhenExpression", "today() > @2100-01-01")])
     (finding,) = prove(written(day)).of("undecided_reachability")

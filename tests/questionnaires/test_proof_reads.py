@@ -51,6 +51,7 @@ def read(text: str, at: str | None = "t", *variables: dict[str, Any]) -> Reads:
         ("iif(%resource.item.where(linkId='a').exists(), 1, 2)", "a", ""),
         ("%resource.item.select(answer.value)", "", "agdt"),
         ("%resource.item.where(linkId='g').exists()", "g", "bc"),
+        ("%resource.item.where(linkId ~ 'D').answer.value", "", "agdt"),
         ("1 + 1", "", ""),
         ("%questionnaire.item.where(linkId='a').text", "", ""),
     ],

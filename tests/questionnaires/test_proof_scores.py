@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kpro_graph.questionnaires import Questionnaire, RuleSet, evaluate
 from kpro_graph.questionnaires.plan import plan_of
 from kpro_graph.questionnaires.proof import Finding, Gravity, Proof, prove
-from kpro_graph.questionnaires.rules import ItemRule, ScoreRule
+from kpro_graph.questionnaires.rules import Colour, ItemRule, ScoreRule
 from tests.questionnaires.making import SYSTEM, expression, ext, item
 from tests.questionnaires.proof_making import (
     GREEN_YELLOW_RED,
@@ -154,6 +154,18 @@ def prove_sum(items: list[dict[str, Any]], *intervals: dict[str, Any]) -> Proof:
     return prove(written(*items), rules(score_rule("sum", *intervals), scores=[sum_]))
 
 
+def replay(items: list[dict[str, Any]], response: Any, *intervals: dict[str, Any]) -> tuple[Decimal, Colour]:
+    """Evaluate a counter-example; return the sum and its colour."""
+    assert response is not None
+    rule_set = rules(score_rule("sum", *intervals), scores=[total("sum", ["one", "two"])])
+    shown = evaluate(written(*items), response, rules=rule_set)
+    assert shown.valid
+    (value,) = (score.value for score in shown.scores)
+    (colour,) = (one.colour for one in shown.interpretations if one.subject == "score:sum")
+    assert value is not None
+    return value, colour
+
+
 @EXHAUSTIVE
 @given(with_a_sound_rule(), st.data())
 def test_a_gap_an_overlap_and_a_turn_put_into_a_sound_rule_are_always_found(
@@ -164,18 +176,21 @@ def test_a_gap_an_overlap_and_a_turn_put_into_a_sound_rule_are_always_found(
     high = data.draw(st.integers(low + 1, most))
     sound = (band("green", below=low), band("yellow", atLeast=low, below=high), band("red", atLeast=high))
     assert prove_sum(items, *sound).may_activate
-    gap = prove_sum(items, band("green", below=low), band("red", above=low))
+    cut = band("green", below=low), band("red", above=low)
+    gap = prove_sum(items, *cut)
     (finding,) = gap.of("interval_gap")
-    assert finding.counter_example is not None
     assert finding.en.startswith(f"The value {low} lies in a gap")
-    overlap = prove_sum(items, band("green", atMost=low), band("red", atLeast=low))
-    assert len(overlap.of("interval_overlap")) == 1
-    turning = prove_sum(
-        items, band("green", below=low), band("red", atLeast=low, below=high), band("green", atLeast=high)
-    )
+    assert replay(items, finding.counter_example, *cut) == (Decimal(low), Colour.NOT_INTERPRETED)
+    twice = band("green", atMost=low), band("red", atLeast=low)
+    overlap = prove_sum(items, *twice)
+    (finding,) = overlap.of("interval_overlap")
+    assert replay(items, finding.counter_example, *twice) == (Decimal(low), Colour.RED)
+    back = band("green", below=low), band("red", atLeast=low, below=high), band("green", atLeast=high)
+    turning = prove_sum(items, *back)
     (finding,) = turning.of("not_monotonic")
-    assert finding.counter_example is not None
-    assert finding.compared_with is not None
+    worse, better = (replay(items, each, *back) for each in (finding.counter_example, finding.compared_with))
+    assert (worse[1], better[1]) == (Colour.GREEN, Colour.RED)
+    assert worse[0] > better[0]
     for proof in (gap, overlap, turning):
         assert not proof.may_activate
 
@@ -244,6 +259,19 @@ def test_a_gap_between_sums_of_decimals_is_aimed_at_and_hit() -> None:
     assert finding.counter_example is not None
     (score,) = proof.scores
     assert (score.minimum, score.maximum, score.count) == (Decimal(0), Decimal(20), None)
+
+
+def test_a_gap_that_only_a_calculated_decimal_falls_into_is_found_or_undecided() -> None:
+    bounds = [ext("minValue", valueDecimal=0), ext("maxValue", valueDecimal=10)]
+    label = {"da": "Sum", "en": "Sum"}
+    score = {"code": "c", "kind": "calculated", "label": label, "item": "c"}
+    split = band("green", below=Decimal("1.33")), band("red", atLeast=Decimal("1.36"))
+    for text, code in (("{a}", "interval_gap"), ("{a} + {a}", "undecided_colour"), ("{a} * {a}", "undecided_colour")):
+        read = "%resource.item.where(linkId='a').answer.value"
+        calculated = expression("calculatedExpression", text.replace("{a}", read))
+        items = item("a", "decimal", extension=bounds), item("c", "decimal", readOnly=True, extension=[calculated])
+        proof = prove(written(*items), rules(score_rule("c", *split), scores=[score]))
+        assert proof.of(code), text
 
 
 def test_a_calculated_total_is_known_exactly_however_many_answers_it_has() -> None:

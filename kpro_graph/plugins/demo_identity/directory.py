@@ -19,6 +19,7 @@ _EMPLOYEES: Mapping[str, Role] = {
     "careteam-admin": Role.CARETEAM_ADMINISTRATOR,
     "clinical-admin": Role.CLINICAL_ADMINISTRATOR,
     "questionnaire-editor": Role.QUESTIONNAIRE_EDITOR,
+    "security-officer": Role.SECURITY_OFFICER,
 }
 _SYSTEMS: Mapping[str, Mapping[str, frozenset[str]]] = {
     "integrator": {},
@@ -32,8 +33,8 @@ ACTORS = (*_EMPLOYEES, "citizen", *_SYSTEMS)
 class DemoDirectory:
     """Everyone who can sign in to the demo of one seed.
 
-    ``enroller`` is scoped to the organisation unit of the municipality's first care team and to the unit's teams,
-    ``viewer`` and ``monitor`` to that first team, and the administrators to the whole organisation. ``citizen`` is the
+    ``enroller`` is scoped to the organisation unit of the municipality's first care team, ``viewer`` and ``monitor``
+    to that first team, and the administrators and the security officer to the whole organisation. ``citizen`` is the
     municipality's citizen 0. The integrators are systems for the whole municipality, one of which may have answers.
     """
 
@@ -81,17 +82,21 @@ class DemoDirectory:
     def _employee(self, role: Role, code: str) -> Identity:
         # People of the municipality's first team come first within their role.
         person = next(each for each in self.demography.employees(code) if each.role is role)
-        scope = {
-            "organisation_unit": frozenset(str(unit) for unit in person.units),
-            "care_team": frozenset(str(team) for team in person.teams),
-        }
+        # As FK adgangsstyring does, the issuer names every unit beneath the one a right is held in.
+        units = self.demography.organisation_units(code)
+        held = {unit.id for unit in units if unit.id in person.units or unit.parent in person.units}
+        scope = (
+            {"organisation_unit": frozenset(str(unit) for unit in held)}
+            if held
+            else {"care_team": frozenset(str(team) for team in person.teams)}
+        )
         return Identity(
             provider=PROVIDER,
             subject=str(person.id),
             kind=ActorKind.EMPLOYEE,
             municipality=code,
             assurance=AssuranceLevel.SUBSTANTIAL,
-            grants=(Grant(frozenset({role}), {name: values for name, values in scope.items() if values}),),
+            grants=(Grant(frozenset({role}), scope),),
             cpr=person.cpr,
             name=person.name,
         )

@@ -132,6 +132,10 @@ _UNREAD = Text(
     "Motoren læser det ikke og kan ikke sige mere om det.", "The engine does not read it and can say no more of it."
 )
 _LIFE = Text("Indholdet er det samme.", "The content is the same.")
+_VERBATIM = Text(
+    "Ingen læser eller svarer noget andet, men en version gemmes ord for ord og ændres aldrig.",
+    "Nobody reads or answers anything else, but a version is stored word for word and never changes.",
+)
 
 _NONE, _PATCH, _MINOR, _MAJOR = Step
 _JOINED, _JUDGE, _BROKEN = Joining
@@ -280,8 +284,8 @@ _kinds(
      "The url is another: it is another questionnaire.", _STRICTER),
     ("metadata_changed", _PATCH, _JOINED, _KEEP, "En oplysning om skemaet er ændret.",
      "A statement about the questionnaire is changed.", _UNSEEN),
-    ("status_changed", _NONE, _JOINED, _KEEP, "Status eller dato er en anden.", "The status or a date is another.",
-     _LIFE),
+    ("status_changed", _PATCH, _JOINED, _KEEP, "Status eller dato er en anden.", "The status or a date is another.",
+     _VERBATIM),
     ("concept_added", _PATCH, _JOINED, _KEEP, "En kode eller definition er tilføjet.", "A code or definition is added.",
      _UNSEEN),
     ("other_changed", _PATCH, _JOINED, _KEEP, "Noget, motoren ikke læser, er ændret.",

@@ -46,6 +46,18 @@ def compare_limits(changes: Changes, old: Item, new: Item, was: str) -> None:
         written, rewritten = getattr(old, name), getattr(new, name)
         if written != rewritten:
             add("limit_tightened" if rewritten else "limit_loosened", written, rewritten)
+    permitted, then = _tell_permitted(old), _tell_permitted(new)
+    if permitted != then:
+        add("limit_tightened" if then else "limit_loosened", permitted, then)
+
+
+def _tell_permitted(item: Item) -> str:
+    """Return the expressions that decide which answers are permitted, in a line."""
+    toggles = sorted(
+        f"{' '.join(sorted(str(option.key) for option in each.options))}: {each.expression.text}"
+        for each in item.toggles
+    )
+    return " ".join([item.answer_expression.text if item.answer_expression is not None else "", *toggles]).strip()
 
 
 def _compare_units(add: _Add, old: Item, new: Item) -> None:

@@ -20,7 +20,8 @@ _CORE_NAMES = """questionnaire-hidden questionnaire-minOccurs questionnaire-maxO
     questionnaire-referenceResource questionnaire-itemControl questionnaire-sliderStepValue variable
     questionnaire-constraint targetConstraint questionnaire-enableWhenExpression questionnaire-calculatedExpression
     questionnaire-initialExpression"""
-_SDC_NAMES = "enableWhenExpression calculatedExpression initialExpression minQuantity maxQuantity unitOpen shortText"
+_SDC_NAMES = """enableWhenExpression calculatedExpression initialExpression minQuantity maxQuantity unitOpen shortText
+    answerExpression answerOptionsToggleExpression"""
 _FUT_NAMES = "shortText helpText sliderStepValueDecimal feedback answerSignificance"
 _READ = frozenset(_ELEMENTS.split())
 _READ_EXTENSIONS = frozenset(

@@ -342,8 +342,8 @@ def _argument(known: Function, step: Call, position: int) -> Any:
         return _resolved(_as_type_name(tree))
     if kind == "key":
         if isinstance(tree, Sign) and tree.operator == "-":
-            return compile_tree(tree.operand), True
-        return compile_tree(tree), position in step.descending
+            return compile_tree(tree.operand), "-"
+        return compile_tree(tree), "desc" if position in step.descending else ""
     return compile_tree(tree)
 
 

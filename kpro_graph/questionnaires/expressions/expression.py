@@ -43,13 +43,15 @@ def prepare(value: Any, base: str | None = None) -> Any:
 class Expression:
     """An expression that can be evaluated. Immutable: one may serve any number of threads."""
 
-    __slots__ = ("_checked", "_run", "_tree", "text")
+    __slots__ = ("_checked", "_names", "_roots", "_run", "_tree", "text")
 
     def __init__(self, text: str, tree: Tree) -> None:
         self.text = text
         self._tree = tree
         self._run = compile_tree(tree)
         self._checked: dict[Any, str | None] = {}
+        self._names = frozenset(part.name for part in walk(tree) if isinstance(part, Variable))
+        self._roots = tuple(name for name in _ROOT_VARIABLES if name in self._names)
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -127,7 +129,7 @@ class Expression:
     def _check(self, roots: Collection, variables: Mapping[str, Collection]) -> None:
         """Check the names for the types at hand; the verdict is remembered, for few types ever occur."""
         focus = _types(roots)
-        types = {name: _types(variables[name]) for name in _ROOT_VARIABLES if name in variables}
+        types: dict[str, Types] = {name: _types(variables[name]) for name in self._roots if name in variables}
         key = (focus, *types.items())
         message = self._checked.get(key, "")
         if message == "":
@@ -144,7 +146,7 @@ class Expression:
 
     def variables(self) -> frozenset[str]:
         """Give the names behind a % in the expression, without it; see :data:`PREDEFINED_VARIABLES`."""
-        return frozenset(part.name for part in walk(self._tree) if isinstance(part, Variable))
+        return self._names
 
     def reads_weights(self) -> bool:
         """Tell whether the expression asks for scores, so that :func:`with_weights` is needed."""

@@ -31,6 +31,7 @@ def check_names(tree: Tree, focus: Types, variables: Mapping[str, Types]) -> Non
 class _Check:
     def __init__(self, variables: Mapping[str, Types]) -> None:
         self.variables = variables
+        self.tolerant = False
 
     def types(self, tree: Tree, this: Types) -> Types:
         """Give the types a part may have."""
@@ -68,7 +69,7 @@ class _Check:
                 case Member():
                     first = position == 0 and tree.start is None
                     own = {type_ for type_ in found or () if step.name in model.kinds_of(type_)} if first else set()
-                    found = frozenset(own) if own else _member(found, step)
+                    found = frozenset(own) if own else self._member(found, step)
                 case Call():
                     found = self._call(step, found, this)
                 case Index():
@@ -104,15 +105,31 @@ class _Check:
                 return frozenset({type_}) if type_ == "Extension" else None
 
     def _repeated(self, argument: Tree, input_: Types) -> Types:
-        reached: Types = frozenset()
+        """Follow a repeated projection; an element that some of the types on the way have is no misspelt one."""
+        if input_ is None or self.tolerant:
+            return None
+        reached: frozenset[str] = frozenset()
         fresh = input_
+        self.tolerant = True
         while fresh:
             found = self.types(argument, fresh)
-            if found is None or reached is None:
-                return None
+            if found is None:
+                break
             fresh = found - reached
             reached |= found
-        return None if fresh is None else reached
+        self.tolerant = False
+        if fresh:
+            return None
+        self.types(argument, input_ | reached)
+        return reached
+
+    def _member(self, types: Types, step: Member) -> Types:
+        try:
+            return _member(types, step)
+        except ExpressionFailed:
+            if self.tolerant:
+                return frozenset()
+            raise
 
 
 def _joined(ours: Types, theirs: Types) -> Types:

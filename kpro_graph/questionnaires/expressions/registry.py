@@ -83,7 +83,7 @@ class Function:
 
     Each kind of argument is ``value`` (evaluated where the path began), ``each`` (handed over as it is, to be
     evaluated with another ``$this``), ``lazy`` (likewise, where the path began), ``type``, or ``key`` (as often as
-    wanted: a pair of an expression and whether it descends).
+    wanted: a pair of an expression and what makes it descend, ``desc`` or ``-``, else nothing).
     ``gives`` is the type of the result for the check of names: a type, ``input`` for that of the input, ``any``,
     or ``each`` for that of its first argument.
     """

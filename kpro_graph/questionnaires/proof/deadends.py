@@ -16,7 +16,7 @@ from kpro_graph.questionnaires.evaluation import evaluate
 from kpro_graph.questionnaires.model import Constraint, Questionnaire
 from kpro_graph.questionnaires.problems import Severity
 from kpro_graph.questionnaires.proof.budget import Spent
-from kpro_graph.questionnaires.proof.completing import Completing
+from kpro_graph.questionnaires.proof.completing import Completing, Tried
 from kpro_graph.questionnaires.proof.excerpts import excerpt
 from kpro_graph.questionnaires.proof.findings import Finding, make_finding
 from kpro_graph.questionnaires.proof.reads import Reads
@@ -159,6 +159,8 @@ class DeadEnds:
             for bound in (item.min_value, item.max_value, item.min_quantity, item.max_quantity):
                 if bound is not None and bound.expression is not None:
                     yield _Rule(item.link_id, reads(bound.expression, item.link_id))
+            for toggle in item.toggles:
+                yield _Rule(item.link_id, reads(toggle.expression, item.link_id))
         for trap in find_traps(self.space, self.logic):
             yield _Rule(trap.spot.link_id, Reads(), trap=trap)
 
@@ -185,8 +187,10 @@ class DeadEnds:
             return
         if rows and not valid:
             first = self.completing.evaluate(self.completing.complete(dict(rows[0].given)))
-            if not first.evaluation.valid:
+            if _breaks(cluster, first):
                 yield make_finding("never_valid", link_ids, location, key=key, counter_example=first.response)
+            else:
+                yield self._undecided(link_ids, location, DISAGREEMENT, key)
             return
         yield from self._judge_rows(cluster, rows, valid, location, key)
 
@@ -285,7 +289,7 @@ class DeadEnds:
         if any(self._answerable(rule.reads) <= set(link_ids) for rule in rules) and self._is_told(cluster, core):
             return
         tried = self.completing.evaluate(self.completing.complete(given))
-        if tried.evaluation.valid:
+        if not _breaks(cluster, tried):
             yield self._undecided(link_ids, location, DISAGREEMENT, key)
             return
         by_rule = len(link_ids) > 1 and any(rule.reads.link_ids >= set(link_ids) for rule in rules)
@@ -299,7 +303,17 @@ class DeadEnds:
         """A rule that sees nothing but these answers speaks as soon as they are given: that is no dead end."""
         cut = self._excerpt(cluster)
         draft = evaluate(cut, write_response(cut, core), draft=True)
-        return any(problem.severity is Severity.ERROR for problem in draft.problems)
+        return any(problem.severity is Severity.ERROR or problem.code == "not_in_options" for problem in draft.problems)
+
+
+def _breaks(cluster: _Cluster, tried: Tried) -> bool:
+    """Tell whether a response is invalid because of what the rules of a cluster see, and not of something else."""
+    keys = {rule.constraint.key for rule in cluster.rules if rule.constraint is not None}
+    return any(
+        each.severity is Severity.ERROR
+        and (each.link_id in cluster.seen or (each.code == "constraint" and each.key in keys))
+        for each in tried.evaluation.problems
+    )
 
 
 def _is_open(answers: _Answers, valid: Sequence[_Row]) -> bool:

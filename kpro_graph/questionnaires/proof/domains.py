@@ -241,14 +241,22 @@ def _quantities(item: Item, compared: list[Any]) -> tuple[Iterable[Value], bool,
     for unit in (item.unit, *item.unit_options):
         if unit is not None and isinstance(unit.value, dict):
             parts = {"unit": unit.display or unit.code, "system": unit.system, "code": unit.code}
-            units.setdefault((unit.system, unit.code), {name: part for name, part in parts.items() if part})
+            units.setdefault((unit.system, unit.code), _shape({name: part for name, part in parts.items() if part}))
     for limit in limits:
         if isinstance(limit.value, dict):
             parts = {name: limit.value[name] for name in ("unit", "system", "code") if name in limit.value}
-            units.setdefault((parts.get("system"), parts.get("code")), parts)
+            units.setdefault((parts.get("system"), parts.get("code")), _shape(parts))
     shapes = list(units.values()) or [{}]
     values = [Value("Quantity", {"value": number, **shape}) for shape in shapes for number in _numbers(item, compared)]
     return values, False, len(shapes) == 1
+
+
+def _shape(parts: dict[str, Any]) -> dict[str, Any]:
+    """Return a unit as an answer may write it: a code without its system is only a word."""
+    if "system" in parts:
+        return parts
+    word = parts.get("unit") or parts.get("code")
+    return {"unit": word} if word else {}
 
 
 # --- dates, times and texts

@@ -27,7 +27,8 @@ def excerpt(
     Their conditions are kept for those in ``asked``, their calculations for those in ``computed``; everybody else is
     asked, and calculates nothing. Only the ``constraints`` given are kept.
     """
-    cut = _Cut(frozenset(whole), frozenset(asked), frozenset(computed), {id(each) for each in constraints})
+    cut = _Cut(questionnaire, frozenset(whole), frozenset(asked), frozenset(computed))
+    cut.constraints = {id(each) for each in constraints}
     items = cut.level(questionnaire.items)
     return replace(
         questionnaire,
@@ -40,26 +41,32 @@ def excerpt(
 
 class _Cut:
     def __init__(
-        self, whole: frozenset[str], asked: frozenset[str], computed: frozenset[str], constraints: set[int]
+        self, questionnaire: Questionnaire, whole: frozenset[str], asked: frozenset[str], computed: frozenset[str]
     ) -> None:
         self.whole = whole
         self.asked = asked
         self.computed = computed
-        self.constraints = constraints
+        self.constraints: set[int] = set()
         self.by_link_id: dict[str, Item] = {}
+        self.wanted: set[str] = set()
+        """The items themselves and those above them."""
+        for each in whole:
+            above: str | None = each
+            while above is not None and above not in self.wanted:
+                self.wanted.add(above)
+                above = questionnaire.by_link_id[above].parent
 
     def kept(self, constraints: tuple[Constraint, ...]) -> tuple[Constraint, ...]:
         return tuple(each for each in constraints if id(each) in self.constraints)
 
     def level(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
-        return tuple(found for each in items if (found := self.item(each)) is not None)
+        return tuple(self.item(each) for each in items if each.link_id in self.wanted)
 
-    def item(self, item: Item) -> Item | None:
+    def item(self, item: Item) -> Item:
         children = self.level(item.children)
         chosen = item.link_id in self.whole
-        if not chosen and not children:
-            return None
-        if chosen and item.link_id in self.asked and item.link_id in self.computed and children == item.children:
+        untouched = item.link_id in self.asked and item.link_id in self.computed and item.answer_expression is None
+        if chosen and untouched and children == item.children:
             found = item
         else:
             found = replace(item, children=children, **self.stripped(item, children, chosen=chosen))  # type: ignore[arg-type]
@@ -68,8 +75,9 @@ class _Cut:
 
     def stripped(self, item: Item, children: tuple[Item, ...], *, chosen: bool) -> dict[str, object]:
         changes: dict[str, object] = {"constraints": self.kept(item.constraints), "initial_expression": None}
+        changes["answer_expression"] = None
         if item.link_id not in self.asked:
-            changes |= {"enable_when": (), "enable_expression": None}
+            changes |= {"enable_when": (), "enable_expression": None, "toggles": ()}
         if item.link_id not in self.computed:
             changes["calculated"] = None
         if not chosen or (not item.answerable and len(children) < len(item.children)):

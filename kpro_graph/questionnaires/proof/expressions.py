@@ -65,9 +65,12 @@ def _of_item(item: Item) -> Iterator[_Written]:
         ("enableWhenExpression", item.enable_expression),
         ("calculatedExpression", item.calculated),
         ("initialExpression", item.initial_expression),
+        ("answerExpression", item.answer_expression),
     ):
         if source is not None:
             yield _Written(source, link_id, role)
+    for toggle in item.toggles:
+        yield _Written(toggle.expression, link_id, "answerOptionsToggleExpression")
     for constraint in item.constraints:
         yield _Written(constraint.expression, link_id, "constraint")
     for bound in (item.min_value, item.max_value, item.min_quantity, item.max_quantity):
@@ -79,8 +82,8 @@ def _judge(dependence: Dependence, written: _Written, *, in_ring: bool) -> Itera
     source, link_ids = written.source, (written.link_id,) if written.link_id else ()
     if source.language not in LANGUAGES:
         # What a query or a population gives is from elsewhere, and nothing here stands or falls with it.
-        if written.role != "variable" or source.language != _QUERY:
-            elsewhere = written.role in ("variable", "initialExpression")
+        if written.role not in ("variable", "answerExpression") or source.language != _QUERY:
+            elsewhere = written.role in ("variable", "initialExpression", "answerExpression")
             severity = Gravity.WARNING if elsewhere else Gravity.ERROR
             yield make_finding(
                 "expression_not_evaluated", link_ids, source.location, severity=severity, language=source.language

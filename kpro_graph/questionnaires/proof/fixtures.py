@@ -94,16 +94,20 @@ class Fixtures:
         self.drafts = drafts
         self.wanted: dict[str, Assignment] = {}
         for spots in space.unfolded.by_link_id.values():
-            self._want(spots[0], shown, self._stage(spots[0], shown))
+            self._want(spots[0], shown)
         self.wanted |= shown
         self._edges = self._edges_of_items(shown)
         self.missed: tuple[str, ...] = ()
+        self._shown: dict[Tried, set[str]] = {}
 
     # --- what to show
 
-    def _want(self, spot: Spot, shown: Mapping[str, Assignment], start: Assignment | None) -> None:
+    def _want(self, spot: Spot, shown: Mapping[str, Assignment]) -> None:
         item, link_id = spot.item, spot.link_id
-        if not item.answerable or is_computed(item) or start is None:
+        if not item.answerable or is_computed(item):
+            return
+        start = self._stage(spot, shown)
+        if start is None:
             return
         sets = self.space.choices[link_id]
         if sets[0]:
@@ -257,7 +261,11 @@ class Fixtures:
                     yield moved
 
     def _shows(self, tried: Tried) -> set[str]:
-        return {name for name in self._seen(tried) if name in self.wanted}
+        """Return what a response shows of that which is wanted."""
+        known = self._shown.get(tried)
+        if known is None:
+            known = self._shown[tried] = {name for name in self._seen(tried) if name in self.wanted}
+        return known
 
     def _seen(self, tried: Tried) -> Iterator[str]:
         """Yield everything that a response shows by its evaluation."""

@@ -145,11 +145,12 @@ class Formulas:
                 waiting.extend(more.link_ids)
                 if item.calculated is not None:
                     texts.append(item.calculated)
+        itself = link_id in closure
         closure.discard(link_id)
         order = sorted(closure, key=lambda one: dependence.plan.items[one].item.position)
         spots = [spot for each in order for spot in self.unfolded.by_link_id[each]]
         inputs = tuple(spot for spot in spots if spot.item.answerable and spot.link_id not in computed)
-        key = (source.text if source else "", reads.declared, target, link_id if target or reads.own else "")
+        key = (source.text if source else "", reads.declared, target, link_id if target or reads.own or itself else "")
         at = dependence.plan.items[link_id]
         return Formula(
             link_id,

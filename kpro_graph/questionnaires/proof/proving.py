@@ -41,6 +41,7 @@ _HOPELESS = frozenset(
         "expression_variable_unknown",
     }
 )
+_NOT_FHIRPATH = "it is not FHIRPath"
 _SWEEPING = Text("udtrykket læser punkter uden at nævne dem", "the expression reads items without naming them")
 
 
@@ -346,10 +347,17 @@ class _Proving:
         for each in failed.values():
             problem, tried = each[0]
             if not self.is_known(problem):
-                yield self.tell_failure(problem, tried, always=len(each) >= len(self.completing.tried))
+                # In one response an expression may fail several times, once in each repetition of its group.
+                failing = {id(one) for _, one in each}
+                yield self.tell_failure(problem, tried, always=len(failing) == len(self.completing.tried))
 
     def is_known(self, problem: Problem) -> bool:
-        """Whether the fault was told already: a pattern or an expression that cannot work at all."""
+        """Whether the fault was told already: a pattern or an expression that cannot work at all.
+
+        An expression in another language was told, or it is a query, whose answers are from elsewhere.
+        """
+        if problem.en.endswith(_NOT_FHIRPATH):
+            return True
         return any(each.code in _HOPELESS and problem.link_id in each.link_ids for each in self.findings)
 
     def tell_failure(self, problem: Problem, tried: Tried, *, always: bool) -> Finding:

@@ -109,6 +109,9 @@ class Reachability:
         draft = self.logic.find(lambda a: self.logic.asked(spot, a), drafts=True)
         if draft.found is not None:
             tried = self.completing.evaluate(draft.found)
+            if item.link_id not in tried.evaluation.enabled:
+                self._undecided.setdefault(DISAGREEMENT, []).append(item)
+                return
             yield make_finding("asked_in_drafts_only", (item.link_id,), item.location, counter_example=tried.response)
             return
         if not draft.decided:

@@ -166,8 +166,7 @@ class _Reading:
 
     def inside(self, place: _Place, *, deep: bool) -> frozenset[str]:
         if place.kind == "root":
-            roots = frozenset(each.item.link_id for each in self.plan.roots)
-            return roots | self.below(roots) if deep else roots
+            return frozenset(self.plan.items if deep else (each.item.link_id for each in self.plan.roots))
         return self.below(place.ids) if deep else self.children(place.ids)
 
     # --- what is read
@@ -431,9 +430,10 @@ def _pick(condition: s.Tree, ids: frozenset[str]) -> tuple[frozenset[str], bool]
             left, right = right, left
         names = _texts(right) if _is_link_id(left) else None
         if names is not None:
-            if operator in ("=", "~", "in", "contains"):
+            # Not ~ and !~, for which case does not count.
+            if operator in ("=", "in", "contains"):
                 return ids & names, True
-            if operator in ("!=", "!~"):
+            if operator == "!=":
                 return ids - names, False
     if isinstance(condition, s.Path) and len(condition.steps) == 2:
         test = condition.steps[1]

@@ -11,6 +11,7 @@ from kpro_graph.questionnaires import exact
 from kpro_graph.questionnaires.instruments import Direction
 from kpro_graph.questionnaires.model import Value
 from kpro_graph.questionnaires.proof.completing import Completing, Tried
+from kpro_graph.questionnaires.proof.dependence import is_computed
 from kpro_graph.questionnaires.proof.domains import accepts
 from kpro_graph.questionnaires.proof.findings import Finding, make_finding
 from kpro_graph.questionnaires.proof.gradients import Step, find_turn, tendency, worst
@@ -174,7 +175,7 @@ class ScoreColours:
         if not reach.dense or _is_apart(stretch, reach):
             return stretch.sample, None, True
         definition = self.definitions[rule.score]
-        if isinstance(definition, AnswerScore):
+        if isinstance(definition, AnswerScore) and not is_computed(self.space.plan.items[definition.item].item):
             return stretch.sample, None, True  # its item is cut at every edge
         if isinstance(definition, TotalScore):
             for target in _targets(stretch):

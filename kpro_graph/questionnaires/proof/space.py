@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import combinations
 
-from kpro_graph.questionnaires.model import Item, Questionnaire, Value
+from kpro_graph.questionnaires.model import Item, Questionnaire, SourceExpression, Value
 from kpro_graph.questionnaires.plan import plan_of
 from kpro_graph.questionnaires.proof.budget import Purse
 from kpro_graph.questionnaires.proof.dependence import Dependence, is_computed, is_fixed, is_overridable
@@ -53,7 +53,7 @@ class Space:
         self.unfolded = Unfolded(self.questionnaire, self.plan)
         self.formulas = Formulas(self.questionnaire, self.unfolded, self.dependence, self.purse, choices=self.choices)
         self.readers = self._readers()
-        self.read = frozenset(one for _, reads in self.readers for one in reads.link_ids)
+        self.read = frozenset(one for _, reads in self.readers for one in reads.link_ids) | self._bounded()
         constants = self._constants()
         tests = self._tests()
         for link_id, plan in self.plan.items.items():
@@ -72,6 +72,11 @@ class Space:
 
     # --- what answers are compared with
 
+    def _bounded(self) -> frozenset[str]:
+        """Return the items whose own answers an expression limits, so that each of them counts."""
+        plan = self.plan
+        return frozenset(each.item.link_id for each in (*plan.bounded, *plan.permitting))
+
     def _readers(self) -> list[tuple[str | None, Reads]]:
         """Return what each expression reads, with the item it stands at."""
         found: list[tuple[str | None, Reads]] = list(self.dependence.computed.items())
@@ -80,7 +85,7 @@ class Space:
             item = plan.item
             if not item.enable_when and item.enable_expression is not None:
                 found.append((link_id, dependence.asked[link_id]))
-            found.extend((link_id, dependence.reads(each.expression, link_id)) for each in item.constraints)
+            found.extend((link_id, dependence.reads(each, link_id)) for each in _ruling(item))
             for bound in (item.min_value, item.max_value, item.min_quantity, item.max_quantity):
                 if bound is not None and bound.expression is not None:
                     found.append((link_id, dependence.reads(bound.expression, link_id)))
@@ -101,7 +106,10 @@ class Space:
             for feedback in plan.item.feedback:
                 add(plan.item.link_id, Decimal(feedback.minimum), Decimal(feedback.maximum))
         for link_id, numbers in self._rule_constants():
-            add(link_id, *numbers)
+            computed = link_id in self.plan.items and is_computed(self.plan.items[link_id].item)
+            # What a calculated number is held against may be what an answer is held against by way of it.
+            for each in self.dependence.cone([link_id]) if computed else (link_id,):
+                add(each, *numbers)
         for at, reads, values in self._written():
             for each in self.dependence.cone([*reads.link_ids, *([at] if at else [])]):
                 if self.plan.items[each].item.answerable:
@@ -116,9 +124,9 @@ class Space:
                     continue
                 reads = (self.dependence.computed if target else self.dependence.asked)[link_id]
                 yield link_id, reads, [_plain(each) for each in self.formulas.constants(source, plan)]
-            for constraint in plan.item.constraints:
-                reads = self.dependence.reads(constraint.expression, link_id)
-                yield link_id, reads, [_plain(each) for each in self.formulas.constants(constraint.expression, plan)]
+            for source in _ruling(plan.item):
+                reads = self.dependence.reads(source, link_id)
+                yield link_id, reads, [_plain(each) for each in self.formulas.constants(source, plan)]
         for constraint in self.questionnaire.constraints:
             reads = self.dependence.reads(constraint.expression, None)
             yield None, reads, [_plain(each) for each in self.formulas.constants(constraint.expression, None)]
@@ -181,6 +189,14 @@ class Space:
         """Tell whether an expression's verdict on other answers to an item is one it gives on these choices."""
         domain = self.domains[link_id]
         return self.told_apart[link_id] and (domain.every or (compared_only and domain.exact))
+
+
+def _ruling(item: Item) -> Iterator[SourceExpression]:
+    """Yield the expressions that judge an item's answers."""
+    yield from (each.expression for each in item.constraints)
+    yield from (each.expression for each in item.toggles)
+    if item.answer_expression is not None:
+        yield item.answer_expression
 
 
 def _plain(value: object) -> Value | Decimal | str | bool:

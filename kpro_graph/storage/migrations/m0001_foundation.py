@@ -326,7 +326,7 @@ LIBRARY_TABLES = ("questionnaire", "rule_set")
 SEES = "= ANY (NULLIF(current_setting('kpro.municipalities', true), '')::integer[])"
 
 
-def _wall(table: str, column: str, read: str) -> str:
+def wall(table: str, column: str, read: str) -> str:
     return f"""
 ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
 ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
@@ -339,9 +339,9 @@ CREATE POLICY municipality_write ON {table} FOR ALL USING ({column} {SEES}) WITH
 
 WALLS = "".join(
     [
-        _wall("municipality", "id", f"id = 0 OR id {SEES}"),
-        *(_wall(table, "municipality_id", f"municipality_id {SEES}") for table in TENANT_TABLES),
-        *(_wall(table, "municipality_id", f"municipality_id = 0 OR municipality_id {SEES}") for table in LIBRARY_TABLES),
+        wall("municipality", "id", f"id = 0 OR id {SEES}"),
+        *(wall(table, "municipality_id", f"municipality_id {SEES}") for table in TENANT_TABLES),
+        *(wall(table, "municipality_id", f"municipality_id = 0 OR municipality_id {SEES}") for table in LIBRARY_TABLES),
         """
 -- The relay gives positions to events of every municipality, and touches nothing else.
 DROP POLICY IF EXISTS relay_reads ON event;

@@ -1,0 +1,371 @@
+"""Planning: what an operation asks, worked out once: which rows it reads, how they hang together, what becomes of them.
+
+A plan holds no value, no actor and no SQL. It is made from the declarations alone; what no declaration says, such as an
+ordinary resolver, is `Unplannable` and belongs to the reference execution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLAbstractType,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+    VariableNode,
+    Visitor,
+    get_named_type,
+    get_nullable_type,
+    is_leaf_type,
+    is_object_type,
+    visit,
+)
+from graphql.execution.values import get_argument_values
+from strawberry.types.arguments import convert_arguments
+
+from kpro_graph.execution.fields import Batched, Column, DeclaredField, Lookup, Member, Relation, Row, Stored, by_id
+from kpro_graph.execution.selection import by_key, declaration
+from kpro_graph.execution.shapes import (
+    Arguments,
+    Attribute,
+    Batch,
+    Choice,
+    Constant,
+    Document,
+    Entry,
+    Given,
+    Level,
+    Nested,
+    Object,
+    Page,
+    Part,
+    Plan,
+    Sub,
+    Unplannable,
+    Value,
+)
+
+__all__ = ["plan", "read_arguments"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """The part of graphql-core's info that working out a selection needs."""
+
+    schema: GraphQLSchema
+    fragments: Mapping[str, FragmentDefinitionNode]
+    variable_values: Any
+
+
+def plan(
+    schema: GraphQLSchema,
+    fragments: Mapping[str, FragmentDefinitionNode],
+    variables: Any,
+    type_: GraphQLObjectType,
+    nodes: Sequence[Any],
+    strawberry_schema: Any,
+) -> Plan:
+    """Plan what ``nodes`` select of an object of this type that will be at hand.
+
+    ``variables`` decide ``@skip`` and ``@include`` here and nothing else.
+
+    Raises:
+        Unplannable: the reference execution has to answer.
+    """
+    return _Planner(_Asking(schema, fragments, variables), strawberry_schema).plan(type_, nodes)
+
+
+class _Planner:
+    def __init__(self, info: _Asking, strawberry_schema: Any) -> None:
+        self._info = info
+        self._schema = strawberry_schema
+        self._givens: list[Given] = []
+        self._levels: list[Level] = []
+        self._allowed: list[DeclaredField] = []
+
+    def plan(self, type_: GraphQLObjectType, nodes: Sequence[Any]) -> Plan:
+        root = Given(0)
+        self._givens.append(root)
+        shape = self._given(root, type_, nodes)
+        return Plan(shape, self._givens, self._levels, self._allowed)
+
+    def _given(self, given: Given, type_: GraphQLObjectType, nodes: Sequence[Any]) -> Object:
+        entries: dict[str, Entry] = {}
+        for key, (name, found) in by_key(self._info, type_, nodes).items():
+            entries[key] = self._of_given(given, type_, name, found)
+        return Object(type_.name, entries)
+
+    def _of_given(self, given: Given, type_: GraphQLObjectType, name: str, nodes: list[FieldNode]) -> Entry:
+        if name == "__typename":
+            return Constant(type_.name)
+        definition, graphql_field = self._declared(type_, name)
+        if isinstance(definition, DeclaredField):
+            self._note_allowed(definition)
+            if isinstance(definition.declared, Relation):
+                return self._relation(given, given.levels, type_, name, definition, definition.declared, nodes)
+            if isinstance(definition.declared, Lookup):
+                return self._lookup(given, type_, name, definition, nodes)
+            raise Unplannable(f"{type_.name}.{name} is read from a row that is not there")
+        if definition.base_resolver is not None:
+            named = get_nullable_type(graphql_field.type)
+            if not definition.metadata.get("given") or not is_object_type(named):
+                raise Unplannable(f"{type_.name}.{name} has a resolver of its own")
+            sub = Given(
+                len(self._givens), given, definition.base_resolver.wrapped_func,
+                self._arguments(graphql_field, nodes[0], definition),
+            )  # fmt: skip
+            self._givens.append(sub)
+            return Sub(sub, self._given(sub, named, nodes))
+        return Attribute(
+            definition.python_name, graphql_field.type, self._plain(type_, name, graphql_field.type, nodes)
+        )
+
+    def _plain(
+        self, type_: GraphQLObjectType, name: str, graphql_type: GraphQLOutputType, nodes: list[FieldNode]
+    ) -> Object | None:
+        """Plan what is asked of plain objects within an object at hand; they hold values only."""
+        named = get_named_type(graphql_type)
+        if is_leaf_type(named):
+            return None
+        if not isinstance(named, GraphQLObjectType):
+            raise Unplannable(f"{type_.name}.{name} can be of several types")
+        entries: dict[str, Entry] = {}
+        for key, (inner, found) in by_key(self._info, named, nodes).items():
+            if inner == "__typename":
+                entries[key] = Constant(named.name)
+                continue
+            definition, graphql_field = self._declared(named, inner)
+            if isinstance(definition, DeclaredField) or definition.base_resolver is not None:
+                raise Unplannable(f"{named.name}.{inner} lies within a list of plain objects")
+            entries[key] = Attribute(
+                definition.python_name, graphql_field.type, self._plain(named, inner, graphql_field.type, found)
+            )
+        return Object(named.name, entries)
+
+    def _lookup(
+        self, given: Given, type_: GraphQLObjectType, name: str, definition: DeclaredField, nodes: list[FieldNode]
+    ) -> Choice:
+        """Plan a row of each type that the id may be of; at most one of them is there."""
+        graphql_field = type_.fields[name]
+        arguments = self._arguments(graphql_field, nodes[0], definition)
+        rows = []
+        for possible in self._info.schema.get_possible_types(
+            cast("GraphQLAbstractType", get_named_type(graphql_field.type))
+        ):
+            cls = possible.extensions["strawberry-definition"].origin
+            if not issubclass(cls, Row):
+                raise Unplannable(f"{possible.name} is not read from a row")
+            relation = Relation("one", {}, arguments=(by_id(cls.prefix, ""),))
+            level = self._level(given, given.levels, f"{type_.name}.{name}", cls, definition, relation, arguments)
+            rows.append(Nested(level, self._row(level, possible, nodes)))
+            level.groups = level.groups or {cls.group}
+        return Choice(tuple(rows))
+
+    def _level(
+        self,
+        parent: Level | Given,
+        siblings: list[Level],
+        listing: str,
+        cls: type[Row],
+        definition: DeclaredField,
+        relation: Relation,
+        arguments: Arguments,
+    ) -> Level:
+        level = Level(len(self._levels), definition, relation, cls, parent, listing, arguments)
+        self._levels.append(level)
+        siblings.append(level)
+        for column in (cls.source.key, cls.source.tenant, cls.source.subject, cls.source.questionnaire):
+            if column:
+                level.column(column)
+        return level
+
+    def _row(self, level: Level, type_: GraphQLObjectType, nodes: Sequence[Any]) -> Object:
+        """Plan what is asked of the rows of a level; a level may be asked twice, by ``nodes`` and by ``edges``."""
+        level.asked = True
+        entries: dict[str, Entry] = {}
+        for key, (name, found) in by_key(self._info, type_, nodes).items():
+            entries[key] = self._of_row(level, type_, name, found)
+        return Object(type_.name, entries)
+
+    def _of_row(self, level: Level, type_: GraphQLObjectType, name: str, nodes: list[FieldNode]) -> Entry:
+        if name == "__typename":
+            return Constant(type_.name)
+        definition, graphql_field = self._declared(type_, name)
+        if not isinstance(definition, DeclaredField):
+            raise Unplannable(f"{type_.name}.{name} has a resolver of its own")
+        self._note_allowed(definition)
+        if group := definition.group_in(level.cls):
+            level.groups.add(group)
+        match definition.declared:
+            case Column() as declared:
+                column = declared.name or definition.python_name
+                if declared.shown is not None:
+                    column = definition.shown_as
+                    level.shown[column] = definition
+                level.column(column)
+                return Value(column, definition, graphql_field.type)
+            case Stored(name=column):
+                level.column(column)
+                return Document(column, graphql_field.type, self._document(graphql_field.type, nodes))
+            case Relation() as relation:
+                for column in relation.by.values():
+                    level.column(column)
+                return self._relation(level, level.nested, type_, name, definition, relation, nodes)
+            case Batched() as batched:
+                for column in batched.needs:
+                    level.column(column)
+                if not is_leaf_type(get_named_type(graphql_field.type)):
+                    raise Unplannable(f"{type_.name}.{name} is computed and is an object")
+                batch = Batch(definition, batched, graphql_field.type)
+                level.batches.append(batch)
+                return batch
+        raise Unplannable(f"{type_.name}.{name} is not read from a row")
+
+    def _document(self, graphql_type: GraphQLOutputType, nodes: Sequence[Any]) -> Object | None:
+        named = get_named_type(graphql_type)
+        if is_leaf_type(named):
+            return None
+        if not isinstance(named, GraphQLObjectType):
+            raise Unplannable("a stored document can be of several types")
+        entries: dict[str, Entry] = {}
+        for key, (name, found) in by_key(self._info, named, nodes).items():
+            if name == "__typename":
+                entries[key] = Constant(named.name)
+                continue
+            definition, graphql_field = self._declared(named, name)
+            if not isinstance(definition, DeclaredField) or not isinstance(definition.declared, Member):
+                raise Unplannable(f"{named.name}.{name} is no property of a stored document")
+            self._note_allowed(definition)
+            entries[key] = Part(definition.declared.name, graphql_field.type, self._document(graphql_field.type, found))
+        return Object(named.name, entries)
+
+    def _relation(
+        self,
+        parent: Level | Given,
+        siblings: list[Level],
+        type_: GraphQLObjectType,
+        name: str,
+        definition: DeclaredField,
+        relation: Relation,
+        nodes: list[FieldNode],
+    ) -> Nested | Page:
+        graphql_field = type_.fields[name]
+        named = get_named_type(graphql_field.type)
+        page = relation.shape == "connection"
+        row_type = get_named_type(named.fields["nodes"].type) if page and is_object_type(named) else named
+        if not isinstance(row_type, GraphQLObjectType):
+            raise Unplannable(f"{type_.name}.{name} can be of several types")
+        level = self._level(
+            parent,
+            siblings,
+            f"{type_.name}.{name}",
+            row_type.extensions["strawberry-definition"].origin,
+            definition,
+            relation,
+            self._arguments(graphql_field, nodes[0], definition),
+        )
+        if not page:
+            shape = self._row(level, row_type, nodes)
+            if not level.groups:
+                level.groups.add(level.cls.group)
+            return Nested(level, shape)
+        assert isinstance(named, GraphQLObjectType)
+        entries = self._page(level, named, row_type, nodes)
+        if level.asked and not level.groups:
+            level.groups.add(level.cls.group)
+        return Page(level, entries)
+
+    def _page(
+        self, level: Level, type_: GraphQLObjectType, row_type: GraphQLObjectType, nodes: list[FieldNode]
+    ) -> dict[str, tuple[str, Any]]:
+        entries: dict[str, tuple[str, Any]] = {}
+        for key, (name, found) in by_key(self._info, type_, nodes).items():
+            match name:
+                case "nodes":
+                    entries[key] = (name, self._row(level, row_type, found))
+                case "edges":
+                    entries[key] = (name, self._edges(level, type_, row_type, found))
+                case "pageInfo":
+                    info = get_named_type(type_.fields[name].type)
+                    assert isinstance(info, GraphQLObjectType)
+                    asked = {key: inner for key, (inner, _) in by_key(self._info, info, found).items()}
+                    level.cursors |= not {"startCursor", "endCursor"}.isdisjoint(asked.values())
+                    entries[key] = (name, {key: info.name if n == "__typename" else n for key, n in asked.items()})
+                case "totalCount":
+                    level.counted = True
+                    entries[key] = (name, None)
+                case "__typename":
+                    entries[key] = (name, type_.name)
+                case _:
+                    raise Unplannable(f"{type_.name}.{name} is no part of a page")
+        return entries
+
+    def _edges(
+        self, level: Level, type_: GraphQLObjectType, row_type: GraphQLObjectType, nodes: list[FieldNode]
+    ) -> dict[str, tuple[str, Any]]:
+        edge = get_named_type(type_.fields["edges"].type)
+        assert isinstance(edge, GraphQLObjectType)
+        entries: dict[str, tuple[str, Any]] = {}
+        for key, (name, found) in by_key(self._info, edge, nodes).items():
+            if name == "node":
+                entries[key] = (name, self._row(level, row_type, found))
+            elif name == "cursor":
+                level.cursors = True
+                entries[key] = (name, None)
+            else:
+                entries[key] = (name, edge.name)
+        return entries
+
+    def _declared(self, type_: GraphQLObjectType, name: str) -> tuple[Any, GraphQLField]:
+        definition = declaration(type_, name)
+        if definition is None:
+            raise Unplannable(f"{name} asks about the schema itself")
+        return definition, type_.fields[name]
+
+    def _note_allowed(self, definition: DeclaredField) -> None:
+        if definition.allowed is not None and definition not in self._allowed:
+            self._allowed.append(definition)
+
+    def _arguments(self, graphql_field: GraphQLField, node: FieldNode, definition: Any) -> Arguments:
+        return read_arguments(self._schema, graphql_field, node, definition)
+
+
+def read_arguments(schema: Any, graphql_field: GraphQLField, node: FieldNode, definition: Any) -> Arguments:
+    """Return how a field's arguments are found: at once where the document holds them, else from variables."""
+    if not graphql_field.args:
+        return lambda _variables: {}
+    converter = schema.schema_converter
+
+    def read(variables: Any) -> Mapping[str, Any]:
+        given = get_argument_values(graphql_field, node, variables)
+        converted: Mapping[str, Any] = convert_arguments(
+            given, definition.arguments, converter.scalar_registry, schema.config
+        )
+        return converted
+
+    if _uses_variables(node):
+        return read
+    known = read(None)
+    return lambda _variables: known
+
+
+class _Finds(Visitor):
+    """Finds out whether a variable is used."""
+
+    found = False
+
+    def enter_variable(self, _node: VariableNode, *_: Any) -> None:
+        self.found = True
+
+
+def _uses_variables(node: FieldNode) -> bool:
+    finder = _Finds()
+    for argument in node.arguments or ():
+        visit(argument, finder)
+    return finder.found

@@ -1,0 +1,79 @@
+"""What every table shares: ids, columns and their PostgreSQL types."""
+
+from __future__ import annotations
+
+import os
+import time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from tortoise import fields
+from tortoise.models import Model
+
+__all__ = [
+    "NATIONAL_LIBRARY",
+    "Numeric",
+    "TenantRow",
+    "new_id",
+    "shape",
+    "text",
+]
+
+NATIONAL_LIBRARY = 0
+"""The owner of questionnaires that every municipality may use; no citizen belongs to it."""
+
+
+_POSTGRESQL = {
+    "UUIDField": "uuid",
+    "IntField": "integer",
+    "SmallIntField": "smallint",
+    "BigIntField": "bigint",
+    "TextField": "text",
+    "BooleanField": "boolean",
+    "DateField": "date",
+    "DatetimeField": "timestamptz",
+    "Numeric": "numeric",
+    "BinaryField": "bytea",
+    "ArrayField": "text[]",
+}
+
+
+def shape(model: type[Model]) -> tuple[str, dict[str, str]]:
+    """Return a table's name, and each of its columns with its PostgreSQL type."""
+    types = {name: _POSTGRESQL[type(model._meta.fields_map[name]).__name__] for name in model._meta.db_fields}
+    return str(model._meta.db_table), types
+
+
+def new_id() -> UUID:
+    """Return a fresh UUID of version 7: random, yet later ones sort after earlier ones, which keeps indexes compact."""
+    milliseconds = time.time_ns() // 1_000_000
+    number = (milliseconds << 80) | int.from_bytes(os.urandom(10))
+    number = number & ~(0xF000 << 64) | (0x7000 << 64)
+    number = number & ~(0xC000 << 48) | (0x8000 << 48)
+    return UUID(int=number)
+
+
+def text(*, null: bool = False) -> fields.TextField:
+    return fields.TextField(null=null)
+
+
+class Numeric(fields.DecimalField[Decimal | None]):
+    """A decimal that keeps the digits it is given; Tortoise's own would round it to a scale."""
+
+    def __init__(self) -> None:
+        super().__init__(max_digits=1000, decimal_places=0, null=True)
+
+    def to_python_value(self, value: Any) -> Decimal | None:
+        return None if value is None else Decimal(value)
+
+    def to_db_value(self, value: Any, instance: Any) -> Any:
+        return value
+
+
+class TenantRow(Model):
+    id: UUID = fields.UUIDField(primary_key=True, default=new_id)
+    municipality_id: int = fields.IntField()
+
+    class Meta:
+        abstract = True

@@ -170,12 +170,14 @@ async def open_episode(
 async def give_consent(change: Change, episode_id: UUID | None, consent: ConsentGiven) -> tables.EpisodeOfCare:
     """Write down that the citizen consents; an episode that waited for it, or was paused without it, is active.
 
+    One that has finished stays so, and what was answered in it can be read again.
+
     Raises:
         NotPermitted: the actor may not record consent.
-        ReferenceUnknown: no such open episode for this actor.
+        ReferenceUnknown: no such episode for this actor, or it was called off.
         ConsentTimeInvalid: see there.
     """
-    episode = await _held(change, episode_id, Permission.RECORD_CONSENT)
+    episode = await _held(change, episode_id, Permission.RECORD_CONSENT, EpisodeStatus.FINISHED)
     await _note(change, episode, consent)
     change.saw(episode.municipality_id, episode.citizen_id, ("consent",), action="update")
     return episode
@@ -189,7 +191,7 @@ async def withdraw_consent(change: Change, episode_id: UUID | None, manner: Cons
         ReferenceUnknown: no such open episode for this actor.
         ConsentMissing: there is none to withdraw.
     """
-    episode = await _held(change, episode_id, Permission.RECORD_CONSENT)
+    episode = await _held(change, episode_id, Permission.RECORD_CONSENT, EpisodeStatus.FINISHED)
     if episode.consented_until is None:
         raise ConsentMissing(path="episodeOfCareId")
     await _decided(change, episode, "withdrawn", manner, datetime.now(UTC), None)
@@ -258,14 +260,19 @@ def reached(actor: Actor, permission: Permission, episode: tables.EpisodeOfCare)
     )
 
 
-async def _held(change: Change, episode_id: UUID | None, permission: Permission) -> tables.EpisodeOfCare:
-    """Return an open episode the actor's permission reaches, held so that nobody else decides about it meanwhile."""
+async def _held(
+    change: Change, episode_id: UUID | None, permission: Permission, *ended: EpisodeStatus
+) -> tables.EpisodeOfCare:
+    """Return an episode the actor's permission reaches, held so that nobody else decides about it meanwhile.
+
+    It is open, or has ended in one of the ways named.
+    """
     require(change.actor, permission)
     episode = (
         await tables.EpisodeOfCare.filter(
             municipality_id=change.actor.municipality,
             id=episode_id,
-            status__in=[status.value for status in _OPEN],
+            status__in=[status.value for status in (*_OPEN, *ended)],
             handed_over_to=None,
         )
         .using_db(change.using)
@@ -295,7 +302,8 @@ async def _note(change: Change, episode: tables.EpisodeOfCare, consent: ConsentG
         raise ConsentTimeInvalid(path="consent.givenAt")
     await _decided(change, episode, "given", consent.manner, given_at, consent.expires_at)
     episode.consented_until = consent.expires_at or UNLIMITED
-    episode.status = EpisodeStatus.ACTIVE.value
+    if episode.status != EpisodeStatus.FINISHED:
+        episode.status = EpisodeStatus.ACTIVE.value
     await episode.save(using_db=change.using, update_fields=["consented_until", "status"])
     change.record(_happened(EventType.CONSENT_GIVEN, episode))
 

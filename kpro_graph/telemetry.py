@@ -36,7 +36,7 @@ def configure_logging(level: str = "INFO") -> None:
             handler.addFilter(redaction)
     # These print statements, values or every request: none of it belongs in a log of health data.
     # A number that is cut in two by a shortened line would not even be known for one.
-    for name in ("tortoise", "strawberry", "asyncio", "uvicorn.access", "websockets"):
+    for name in ("tortoise", "strawberry", "asyncio", "uvicorn.access", "websockets", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(max(logging.INFO, root.level))
     logging.captureWarnings(capture=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import strawberry
@@ -66,7 +67,5 @@ def _noted(operation: Operation) -> Any:
 
 
 async def _let_go(operation: Operation) -> None:
-    try:
+    with suppress(_LetGoError):
         await operation.abandon(_LetGoError())
-    except _LetGoError:
-        pass

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kpro_graph.actors import Role
+from kpro_graph.execution import ids
 from tests.living import Api
 from tests.people import DEMOGRAPHY, employee, grant, member
 from tests.test_main_job import WHO5, give_answers, open_assignment, submit
@@ -237,6 +238,22 @@ async def test_what_was_not_given_cannot_be_withdrawn(api: Api) -> None:
     await decide(api, "withdraw-consent", work)
     again = await decide(api, "withdraw-consent", work)
     assert again["code"] == "CONSENT_MISSING"
+
+
+async def test_consent_to_an_episode_that_has_finished_is_withdrawn_and_given_and_it_stays_finished(api: Api) -> None:
+    work, response = await answered(api, "long finished")
+    async with api.product.database.peek(101) as connection:
+        await connection.execute(
+            "UPDATE episode_of_care SET status = 'finished' WHERE id = $1",
+            ids.decode("epi", work["episode"]["id"]),
+        )
+    assert (await look(api, work, response)).direct
+    gone = await decide(api, "withdraw-consent", work, "citizen")
+    assert gone["episodeOfCare"]["status"] == "FINISHED"
+    assert (await look(api, work, response)).direct == []
+    again = await decide(api, "give-consent", work)
+    assert again["episodeOfCare"]["status"] == "FINISHED"
+    assert (await look(api, work, response)).direct
 
 
 async def test_consent_is_recorded_where_one_may_and_looks_absent_elsewhere(api: Api) -> None:

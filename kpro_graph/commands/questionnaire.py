@@ -72,7 +72,8 @@ async def _import(files: list[Path], owner: int, rules: bytes | None, *, activat
     async with databases(settings) as urls:
         if settings.embedded:
             await migrate(urls.need("owner"))
-        database = await Database.open(urls.need("api"), Cipher(load_secret(settings)), size=1, pooled=settings.pooled)
+        ring = Cipher.of(load_secret(settings), settings.keys, settings.folder if settings.embedded else None)
+        database = await Database.open(urls.need("api"), ring, size=1, pooled=settings.pooled)
         try:
             for file in files:
                 try:

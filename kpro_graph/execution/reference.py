@@ -120,6 +120,10 @@ class _Want:
                 assert field is not None
                 column = field.declared.name or field.python_name
                 self.shown[field.shown_as] = (column, shown(info.context.loading.actor))
+            allowed = getattr(field, "allowed", None)
+            if allowed is not None and not allowed(info.context.loading.actor):
+                # It will be refused, and what is refused has not been seen.
+                continue
             if (group_in := getattr(field, "group_in", None)) and (group := group_in(self.cls)):
                 groups.add(group)
         self.columns = (*sorted(columns), *sorted(self.shown))

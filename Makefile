@@ -3,6 +3,8 @@
 # VENV=   where Python packages are installed (default .venv)
 # PORT=   where `make run` listens (default 8000)
 # PYTEST= further arguments for the test runner, such as PYTEST="-k worklist"
+# BENCH_CITIZENS=1000 BENCH_ROUNDS=2 BENCH_SECONDS=0.5 BENCH_SUBSCRIBERS=50 BENCH_CONNECTIONS=16
+#         make `make bench` take some minutes; what they measure stays out of the documentation
 
 VENV ?= .venv
 PORT ?= 8000
@@ -23,7 +25,7 @@ SPHINX := $(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet 
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 
-.PHONY: help run test check prove bench-questionnaires schema docs lock clean
+.PHONY: help run test check prove bench bench-growth bench-questionnaires schema docs lock clean
 .PHONY: check-lint check-types check-contracts check-compose check-schema check-docs check-locks
 
 help: ## List the verbs
@@ -65,6 +67,12 @@ check-locks:
 
 prove: $(VENV)/.prove $(if $(wildcard $(NODE)/package-lock.json),$(VENV)/.node) ## Run the long proofs
 	@$(BIN)/pytest -m prove $(PYTEST)
+
+bench: $(VENV)/.bench-node ## Measure the API beside other GraphQL servers, more than an hour; BENCH_CITIZENS= and others make it short
+	@$(BIN)/python benchmarks/execution --write
+
+bench-growth: $(VENV)/.bench-node ## Measure the worklist over ten thousand to five million responses; hours, and 20 GB
+	@$(BIN)/python benchmarks/execution --growth --write
 
 bench-questionnaires: $(VENV)/.bench-node ## Measure the questionnaire engine, alone and beside npm packages
 	@$(BIN)/python benchmarks/beside.py

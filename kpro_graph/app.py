@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -258,6 +258,9 @@ def make_app(product: Product, *, demo: DemoIdentity | None = None) -> Starlette
         fine = await product.ready()
         return JSONResponse({"ready": fine}, 200 if fine else 503)
 
+    async def metrics(_request: Request) -> Response:
+        return PlainTextResponse(_exposed(schema.compiler.counts), media_type="text/plain; version=0.0.4")
+
     async def examples(_request: Request) -> Response:
         return JSONResponse(
             [{"name": file.stem, "document": file.read_text()} for file in sorted(_EXAMPLES.glob("*.graphql"))]
@@ -279,6 +282,7 @@ def make_app(product: Product, *, demo: DemoIdentity | None = None) -> Starlette
         routes=[
             Route("/health/live", live),
             Route("/health/ready", ready),
+            Route("/metrics", metrics),
             Route("/examples", examples),
             Route("/demo/tokens", tokens),
             *(product.signing_in.routes() if product.signing_in is not None else ()),
@@ -288,6 +292,19 @@ def make_app(product: Product, *, demo: DemoIdentity | None = None) -> Starlette
         # The demo signs anybody on this machine in; a page elsewhere that gives itself this machine's address is not.
         middleware=[] if demo is None else [Middleware(TrustedHostMiddleware, allowed_hosts=_THIS_MACHINE)],
     )
+
+
+def _exposed(counts: Mapping[str, int]) -> str:
+    """Return how operations were executed in the text format of Prometheus; reasons name fields, never values."""
+    lines = [
+        "# HELP kpro_operations_total Operations, by how they were executed and why not compiled.",
+        "# TYPE kpro_operations_total counter",
+    ]
+    for reason, count in sorted(counts.items()):
+        said = reason.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+        labels = f'execution="reference",reason="{said}"' if reason else 'execution="compiled"'
+        lines.append(f"kpro_operations_total{{{labels}}} {count}")
+    return "\n".join(lines) + "\n"
 
 
 class Secured:

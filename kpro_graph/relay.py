@@ -22,6 +22,9 @@ __all__ = ["Feed", "Sealer", "Sequencer"]
 
 _logger = logging.getLogger(__name__)
 
+RIGHTS = "kpro_rights"
+"""The channel that tells when what somebody may has changed."""
+
 _LOCK = 0x6B707273
 _LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 # A notification can be lost with its connection; looking now and then makes that harmless.
@@ -199,7 +202,22 @@ class Feed(_Listener):
         self.channel = "" if pooled else "kpro_sequenced"
         self._look_every = _LOOK_POOLED if pooled else _LOOK_EVERY
         self.head = 0
+        self._rights = 0
         self._moved = asyncio.Condition()
+
+    @property
+    def rights(self) -> int:
+        """A number that is another whenever what somebody may has changed, or may have while nobody was told.
+
+        It is told on the connection that tells of events, so a change that was committed before an event is known
+        before the event is.
+        """
+        if not self.channel:
+            self._rights += 1
+        return self._rights
+
+    def _changed(self, *_: object) -> None:
+        self._rights += 1
 
     async def beyond(self, position: int) -> None:
         """Return once an event after this position may be there."""
@@ -207,6 +225,10 @@ class Feed(_Listener):
             await self._moved.wait_for(lambda: self.head > position)
 
     async def _listen(self, connection: Any) -> None:
+        if self.channel:
+            await connection.add_listener(RIGHTS, self._changed)
+        # What was changed before this connection listened was told to nobody.
+        self._rights += 1
         while True:
             head = await connection.fetchval("SELECT position FROM event_head")
             if head != self.head:

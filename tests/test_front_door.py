@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from kpro_graph.app import make_app
@@ -19,6 +21,17 @@ async def test_the_explorer_is_served_with_a_strict_policy(api: Api) -> None:
 async def test_health_says_live_and_ready(api: Api) -> None:
     assert (await api.http.get("/health/live")).json()["live"] is True
     assert (await api.http.get("/health/ready")).json() == {"ready": True}
+
+
+async def test_how_operations_were_executed_is_told_to_the_developer_and_counted(api: Api) -> None:
+    token = api.token("viewer")
+    compiled = await api.post("{ me { kind } careTeams { totalCount } }", token=token)
+    assert compiled.headers["kpro-execution"] == "compiled"
+    introspecting = await api.post("{ __typename __schema { queryType { name } } }", token=token)
+    assert introspecting.headers["kpro-execution"].startswith("reference; ")
+    counted = (await api.http.get("/metrics")).text
+    assert re.search(r'^kpro_operations_total\{execution="compiled"\} [1-9]', counted, re.MULTILINE)
+    assert re.search(r'^kpro_operations_total\{execution="reference",reason="[^"]+"\} [1-9]', counted, re.MULTILINE)
 
 
 async def test_the_examples_are_offered_to_the_explorer(api: Api) -> None:

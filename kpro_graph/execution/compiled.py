@@ -45,7 +45,7 @@ from kpro_graph.execution.shapes import Given, Level, Plan, Unplannable
 from kpro_graph.execution.values import Fault
 from kpro_graph.execution.writing import SKIPPED, Asked, Statement, ask, write
 
-__all__ = ["Compiler", "NotCompiled", "Prepared"]
+__all__ = ["Compiler", "NotCompiled", "Prepared", "Subscribed", "answer"]
 
 
 class NotCompiled(Exception):
@@ -81,6 +81,19 @@ class Prepared:
 
 # Shapes are made of arguments given or not and of kinds of actors: a handful for any real operation.
 _SHAPES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """A subscription, planned: what is followed, with which arguments, and how each payload becomes an answer."""
+
+    document: str
+    key: str
+    name: str
+    definition: Any
+    arguments: Mapping[str, Any]
+    variables: Any
+    prepared: Prepared
 
 
 @dataclass(slots=True)
@@ -139,6 +152,35 @@ class Compiler:
             raise NotCompiled("a mutation is planned when it is known what it returned")
         return self._prepared(operation, self._coerced(operation, variables))
 
+    def subscription(
+        self, document: str, variables: Mapping[str, Any] | None, operation_name: str | None
+    ) -> Subscribed | None:
+        """Return a subscription's plan, or None where the document's operation is no subscription.
+
+        Raises:
+            NotCompiled: it cannot be planned, or the document is none.
+        """
+        operation = self._operation(document, operation_name)
+        root = self._schema.subscription_type
+        if operation.node.operation is not OperationType.SUBSCRIPTION or root is None:
+            return None
+        coerced = self._coerced(operation, variables)
+        selection = SimpleNamespace(schema=self._schema, fragments=operation.fragments, variable_values=coerced)
+        [(key, (name, nodes))] = by_key(selection, root, [operation.node]).items()
+        definition, graphql_field = declaration(root, name), root.fields.get(name)
+        if definition is None or graphql_field is None:
+            raise NotCompiled("a subscription asks about the schema itself")
+        payload = get_named_type(graphql_field.type)
+        if not isinstance(payload, GraphQLObjectType):
+            raise NotCompiled("a subscription delivers something of several types")
+        try:
+            arguments = read_arguments(self._strawberry, graphql_field, nodes[0], definition)(coerced)
+        except (Refused, GraphQLError) as error:
+            raise NotCompiled("an argument or an object at hand is refused") from error
+        prepared = self._planned(operation, coerced, key, payload, nodes)
+        named = operation.node.name.value if operation.node.name else ""
+        return Subscribed(document, key, named, definition, arguments, coerced, prepared)
+
     def _operation(self, document: str, operation_name: str | None) -> _Operation:
         key = (document, operation_name)
         found = self._operations.get(key)
@@ -166,8 +208,6 @@ class Compiler:
         operation = get_operation_ast(parsed, operation_name)
         if operation is None:
             raise NotCompiled("the document has no such operation")
-        if operation.operation is OperationType.SUBSCRIPTION:
-            raise NotCompiled(f"a {operation.operation.value} is for the reference execution")
         fragments = {each.name.value: each for each in parsed.definitions if isinstance(each, FragmentDefinitionNode)}
         finder = _FindsChoices()
         visit(parsed, finder)
@@ -205,6 +245,8 @@ class Compiler:
         self, document: str, variables: Mapping[str, Any] | None, operation_name: str | None, context: Any
     ) -> bytes:
         operation = self._operation(document, operation_name)
+        if operation.node.operation is OperationType.SUBSCRIPTION:
+            raise NotCompiled("a subscription is followed, not run")
         context.name = operation.node.name.value if operation.node.name else ""
         coerced = self._coerced(operation, variables)
         if operation.node.operation is OperationType.MUTATION:

@@ -19,7 +19,7 @@ from kpro_graph.relay import Feed
 from kpro_graph.storage.database import Change, Database, Reading
 from kpro_graph.storage.log import Act, Seen
 
-__all__ = ["Application", "Operation", "Viewer"]
+__all__ = ["Answer", "Application", "Operation", "Viewer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,19 @@ class Application:
     feed: Feed
     reception: ReceptionTimes = field(default_factory=ReceptionTimes)
     explaining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that is JSON already."""
+
+    body: bytes
+    errors: None = None
+
+    @property
+    def text(self) -> str:
+        """The answer as text, which is what sockets send."""
+        return self.body.decode()
 
 
 @dataclass(slots=True)
@@ -83,6 +96,7 @@ class Operation:
         self._ending = AsyncExitStack()
         self._reading: Reading | None = None
         self._loading: Loading | None = None
+        self._over = False
 
     @property
     def application(self) -> Application:
@@ -103,6 +117,9 @@ class Operation:
     @property
     def loading(self) -> Loading:
         """Return the loaders over the operation's present snapshot."""
+        if self._over:
+            # A field that had not begun to read when another one's error ended the operation.
+            raise RuntimeError("the operation has ended")
         if self._loading is None:
             self._loading = Loading(self.actor, self._open, self.application.cursors)
         return self._loading
@@ -140,8 +157,14 @@ class Operation:
             self._reading = None
         await ending.aclose()
 
+    async def end(self) -> None:
+        """Settle for good: nothing more is read."""
+        self._over = True
+        await self.settle()
+
     async def abandon(self, error: BaseException) -> None:
-        """Let the snapshot go without an answer."""
+        """Let the snapshot go without an answer; nothing more is read."""
+        self._over = True
         ending = await self._closed()
         self._reading = None
         await ending.__aexit__(type(error), error, error.__traceback__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import strawberry
@@ -15,19 +15,12 @@ from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from kpro_graph.errors import KproError
-from kpro_graph.execution.compiled import Compiler, NotCompiled
-from kpro_graph.schema.context import Operation, Viewer
+from kpro_graph.execution.compiled import Compiler, NotCompiled, Subscribed
+from kpro_graph.schema.audiences import Audiences
+from kpro_graph.schema.context import Answer, Application, Operation, Viewer
 from kpro_graph.schema.errors import public
 
-__all__ = ["Answer", "KproSchema", "Naming"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer that is JSON already."""
-
-    body: bytes
-    errors: None = None
+__all__ = ["KproSchema", "Naming"]
 
 
 class KproSchema(strawberry.Schema):
@@ -43,11 +36,12 @@ class KproSchema(strawberry.Schema):
         except BaseException as error:
             await operation.abandon(error)
             raise
-        return await _ended(operation, result)
+        return await _ended(result, operation.end)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.compiler = Compiler(self, word=public)
+        self._following: dict[int, Audiences] = {}
 
     async def answer(
         self, query: str, variables: dict[str, Any] | None, viewer: Viewer, operation_name: str | None
@@ -57,7 +51,7 @@ class KproSchema(strawberry.Schema):
         operation.compiled = True
         try:
             body = await self.compiler.run(query, variables, operation_name, operation)
-            await operation.settle()
+            await operation.end()
         except NotCompiled as reason:
             await operation.abandon(reason)
             viewer.finished = reason.finished
@@ -80,13 +74,25 @@ class KproSchema(strawberry.Schema):
             # A socket outlives its owner's rights: whoever asks on one is asked again who they are.
             with contextlib.suppress(KproError):
                 await operation.viewer.renew()
+        if operation.viewer.peer is not None and isinstance(query, str):
+            with contextlib.suppress(NotCompiled):
+                subscribed = self.compiler.subscription(query, variable_values, kwargs.get("operation_name"))
+                if subscribed is not None and _open_to(subscribed, operation.viewer):
+                    audiences = self._audiences(operation.application)
+                    return audiences.follow(operation.viewer, subscribed.definition.metadata["followed"], subscribed)
         results = await super().stream(query, variable_values, operation, *args, **kwargs)
         return self._each(operation, results)
+
+    def _audiences(self, application: Application) -> Audiences:
+        found = self._following.get(id(application))
+        if found is None or found.application is not application:
+            found = self._following[id(application)] = Audiences(application)
+        return found
 
     async def _each(self, operation: Operation, results: Any) -> AsyncIterator[Any]:
         try:
             async for result in results:
-                yield await _ended(operation, result)
+                yield await _ended(result, operation.settle)
         except GraphQLError as error:
             # A syntax error found by the parser cache is raised instead of returned.
             yield PreExecutionError(data=None, errors=public([error]))
@@ -112,17 +118,25 @@ class Naming(SchemaExtension):
         yield
 
 
+def _open_to(subscribed: Subscribed, viewer: Viewer) -> bool:
+    """Say whether every field asked for is one this actor may have; else each delivery holds an error."""
+    actor = viewer.actor
+    return actor is not None and all(
+        each.allowed is None or each.allowed(actor) for each in subscribed.prepared.plan.allowed
+    )
+
+
 def _operation(context: Any, name: str | None) -> Operation:
     assert isinstance(context, Viewer)
     return Operation(context, name or "")
 
 
-async def _ended(operation: Operation, result: Any) -> Any:
+async def _ended(result: Any, settle: Callable[[], Awaitable[None]]) -> Any:
     """Commit what the operation read; without that there is no answer."""
     if not isinstance(result, ExecutionResult):
         return result
     try:
-        await operation.settle()
+        await settle()
     except Exception as error:
         fault = GraphQLError("", original_error=error)
         return dataclasses.replace(result, data=None, errors=public([fault]))

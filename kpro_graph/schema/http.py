@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,10 +13,11 @@ from cross_web import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
-from starlette.websockets import WebSocket
-from strawberry.asgi import GraphQL
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
 from strawberry.types.unset import UNSET
 
 from kpro_graph import cpr
@@ -22,8 +25,8 @@ from kpro_graph.actors import Credentials
 from kpro_graph.browsers import CONTEXT_HEADER, LISTENING, SESSION, Browsers
 from kpro_graph.errors import ContextRequired, KproError, NotAuthenticated, Unavailable
 from kpro_graph.recognition import Recognition
-from kpro_graph.schema.context import Application, Viewer
-from kpro_graph.schema.entry import Answer, KproSchema
+from kpro_graph.schema.context import Answer, Application, Viewer
+from kpro_graph.schema.entry import KproSchema
 from kpro_graph.schema.reception import CLEARED
 
 __all__ = ["Endpoint"]
@@ -34,8 +37,26 @@ _LARGEST_FRAME = 1_000_000
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 
 
+class _Socket(BaseGraphQLTransportWSHandler[Viewer, None]):
+    """Sends an answer that is JSON already as it is: the same text to everybody it is for."""
+
+    async def _send_result_stream(self, operation: Any, result_source: Any) -> None:
+        async def others() -> AsyncGenerator[Any, None]:
+            async for result in result_source:
+                if isinstance(result, Answer):
+                    head = f'{{"id":{json.dumps(operation.id)},"type":"next","payload":'
+                    with suppress(WebSocketDisconnect):
+                        await cast("ASGIWebSocketAdapter", self.websocket).ws.send_text(head + result.text + "}")
+                else:
+                    yield result
+
+        await super()._send_result_stream(operation, others())
+
+
 class Endpoint(GraphQL[Viewer, None]):
     """The one GraphQL endpoint. Without ``browsers`` nobody is signed in by a cookie."""
+
+    graphql_transport_ws_handler_class = _Socket
 
     def __init__(
         self,

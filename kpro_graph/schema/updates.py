@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import fields, replace
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
-from uuid import UUID
 
 import strawberry
-from graphql import print_ast
+from strawberry.types.unset import UNSET
 
 from kpro_graph import access
 from kpro_graph.actors import Actor
@@ -18,11 +17,12 @@ from kpro_graph.events import EventType
 from kpro_graph.execution import one
 from kpro_graph.execution.ids import decode
 from kpro_graph.execution.sources import Condition, Statement
+from kpro_graph.schema.audiences import AT_ONCE
+from kpro_graph.schema.context import Application, Operation
 from kpro_graph.schema.responses import QuestionnaireResponse
 
 __all__ = ["Subscription"]
 
-_AT_ONCE = 100
 _LISTING = "Subscription.responseUpdates"
 _KINDS = (EventType.RESPONSE_SUBMITTED, EventType.RESPONSE_AMENDED)
 
@@ -43,13 +43,69 @@ class ResponseUpdate:
     )
 
 
+class _Updates:
+    """What responseUpdates follows."""
+
+    def may_listen(self, actor: Actor) -> None:
+        """Refuse an actor who may not subscribe."""
+        access.require(actor, access.Permission.FOLLOW_UPDATES)
+
+    def start(self, application: Application, arguments: Mapping[str, Any]) -> int:
+        """Return the position of the cursor the subscriber goes on from, or the present one."""
+        after = arguments.get("after")
+        if after is None or after is UNSET:
+            return application.feed.head
+        opened = application.cursors.open(_LISTING, after, ("bigint",))
+        if opened is None:
+            raise BadInput("after is not a cursor of these updates", path="after")
+        return int(str(opened[0]))
+
+    async def read(self, operation: Operation, arguments: Mapping[str, Any], after: int, head: int) -> list[Any]:
+        """Return what was submitted or amended between two positions, as far as the actor may know of it."""
+        statement = Statement()
+        conditions = [
+            access.EVENT.visible(operation.actor),
+            Condition(
+                "{t}.position > {after} AND {t}.position <= {head} AND {t}.type = ANY({kinds})",
+                {"after": after, "head": head, "kinds": [kind.value for kind in _KINDS]},
+                {"after": "bigint", "head": "bigint", "kinds": "text[]"},
+            ),
+        ]
+        care_team = arguments.get("care_team")
+        if care_team is not None and care_team is not UNSET:
+            team = decode("team", care_team)
+            conditions.append(Condition("{t}.care_team_id = {team}", {"team": team}, {"team": "uuid"}))
+        where = " AND ".join(f"({statement.condition(condition, 't')})" for condition in conditions)
+        async with operation.application.database.look(operation.actor, "responseUpdates") as reading:
+            sql = (
+                "SELECT municipality_id, subject_id, subject_version, type, recorded_at, position"
+                f" FROM event t WHERE {where} ORDER BY position LIMIT {AT_ONCE}"
+            )
+            return list(await reading.fetch(sql, statement.parameters))
+
+    def payload(self, application: Application, happened: Any) -> ResponseUpdate:
+        """Return one delivery."""
+        return ResponseUpdate(
+            municipality_id=happened["municipality_id"],
+            key=happened["subject_id"],
+            cursor=application.cursors.seal(_LISTING, [happened["position"]]),
+            type=EventType(happened["type"]),
+            recorded_at=happened["recorded_at"],
+            version=happened["subject_version"],
+        )
+
+
+UPDATES = _Updates()
+
+
 @strawberry.type
 class Subscription:
     """What can be subscribed to."""
 
     @strawberry.subscription(
         description="Responses as they are submitted and amended, in order, none missed and none twice. "
-        "Roles: a system integrator in its municipality; Klinisk se-adgang and Monitoreringsmedhjælper in their teams."
+        "Roles: a system integrator in its municipality; Klinisk se-adgang and Monitoreringsmedhjælper in their teams.",
+        metadata={"followed": UPDATES},
     )
     async def response_updates(
         self,
@@ -64,80 +120,18 @@ class Subscription:
     ) -> AsyncIterator[ResponseUpdate]:
         """Deliver updates until the subscriber leaves or may no longer listen."""
         operation = info.context
-        _may_listen(operation.actor)
-        feed, cursors = operation.application.feed, operation.application.cursors
-        position = feed.head
-        if after is not None:
-            opened = cursors.open(_LISTING, after, ("bigint",))
-            if opened is None:
-                raise BadInput("after is not a cursor of these updates", path="after")
-            position = opened[0]
-        asked = _asked(info, after)
-        with operation.application.database.deliveries.listen() as listener:
-            while True:
-                listener.enter((asked, _scope(operation.actor)))
-                await feed.beyond(position)
-                # Rights may have ended since the last delivery: they are asked for again before every read.
-                await operation.viewer.renew()
-                _may_listen(operation.actor)
-                listener.enter((asked, _scope(operation.actor)))
-                head = feed.head
-                rows = await _read(operation, position, head, care_team)
-                for row in rows:
-                    operation.delivery = listener.delivering(row["position"])
-                    yield ResponseUpdate(
-                        municipality_id=row["municipality_id"],
-                        key=row["subject_id"],
-                        cursor=cursors.seal(_LISTING, [row["position"]]),
-                        type=EventType(row["type"]),
-                        recorded_at=row["recorded_at"],
-                        version=row["subject_version"],
-                    )
-                position = rows[-1]["position"] if len(rows) == _AT_ONCE else head
-
-
-def _asked(info: Any, after: str | None) -> str:
-    """Return the same text for everybody who asks the same, wherever they go on from."""
-    raw = info._raw_info
-    variables = getattr(raw.variable_values, "coerced", raw.variable_values)
-    given = {name: value for name, value in variables.items() if value != after}
-    parts = [raw.operation, *(raw.fragments[name] for name in sorted(raw.fragments))]
-    return "\n".join(print_ast(part) for part in parts) + repr(sorted(given.items()))
-
-
-def _scope(actor: Actor) -> str:
-    """Return the same text for everybody who sees the same rows: the actor without who it is."""
-    someone = replace(actor, id=UUID(int=0), name="", contexts=())
-    return repr([(each.name, _sorted(getattr(someone, each.name))) for each in fields(someone)])
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return sorted((str(key), _sorted(each)) for key, each in value.items())
-    return sorted(map(str, value)) if isinstance(value, (frozenset, tuple)) else value
-
-
-def _may_listen(actor: Actor) -> None:
-    access.require(actor, access.Permission.FOLLOW_UPDATES)
-
-
-async def _read(operation: Any, position: int, head: int, care_team: str | None) -> list[Any]:
-    statement = Statement()
-    conditions = [
-        access.EVENT.visible(operation.actor),
-        Condition(
-            "{t}.position > {after} AND {t}.position <= {head} AND {t}.type = ANY({kinds})",
-            {"after": position, "head": head, "kinds": [kind.value for kind in _KINDS]},
-            {"after": "bigint", "head": "bigint", "kinds": "text[]"},
-        ),
-    ]
-    if care_team is not None:
-        team = decode("team", care_team)
-        conditions.append(Condition("{t}.care_team_id = {team}", {"team": team}, {"team": "uuid"}))
-    where = " AND ".join(f"({statement.condition(condition, 't')})" for condition in conditions)
-    async with operation.application.database.read(operation.actor, "responseUpdates") as reading:
-        sql = (
-            "SELECT municipality_id, subject_id, subject_version, type, recorded_at, position"
-            f" FROM event t WHERE {where} ORDER BY position LIMIT {_AT_ONCE}"
-        )
-        return list(await reading.fetch(sql, statement.parameters))
+        application, database = operation.application, operation.application.database
+        arguments = {"care_team": care_team, "after": after}
+        UPDATES.may_listen(operation.actor)
+        position = UPDATES.start(application, arguments)
+        while True:
+            await application.feed.beyond(position)
+            # Rights may have ended since the last delivery: they are asked for again before every read.
+            await operation.viewer.renew()
+            UPDATES.may_listen(operation.actor)
+            head = application.feed.head
+            happened = await UPDATES.read(operation, arguments, position, head)
+            for each in happened:
+                operation.delivery = partial(database.deliver, (operation.actor.id,))
+                yield UPDATES.payload(application, each)
+            position = happened[-1]["position"] if len(happened) == AT_ONCE else head

@@ -23,7 +23,6 @@ from kpro_graph.errors import ConfigurationError, Rejected
 from kpro_graph.events import Happened
 from kpro_graph.storage import log
 from kpro_graph.storage.cipher import Cipher
-from kpro_graph.storage.deliveries import Deliveries
 from kpro_graph.storage.owner import saying_when_away
 from kpro_graph.storage.tables import Event, new_id
 
@@ -112,11 +111,14 @@ class Reading:
         self.statements = 0
         self._connection = connection
         self._lock = asyncio.Lock()
+        self._over = False
         self._seen: dict[tuple[int, UUID | None, str], log.Sight] = {}
 
     async def fetch(self, sql: str, arguments: Sequence[object] = ()) -> list[Any]:
         """Run one statement and return its rows. Concurrent callers take turns: a connection does one at a time."""
         async with self._lock:
+            if self._over:
+                raise RuntimeError("the reading has ended")
             self.statements += 1
             rows: list[Any] = await self._connection.fetch(sql, *arguments)
             return rows
@@ -144,6 +146,11 @@ class Reading:
     @property
     def _act(self) -> log.Act:
         return log.Act(self.actor, self.operation_id, self.operation, self.trace)
+
+    async def _end(self) -> None:
+        """Let what still runs come to its end, and nothing more begin: an answer with an error waits for nobody."""
+        async with self._lock:
+            self._over = True
 
     async def _finish(self) -> None:
         await log.write(self._connection, self._act, self._seen)
@@ -192,7 +199,6 @@ class Database:
 
     def __init__(self, pool: Any, size: int, cipher: Cipher, models: TortoiseContext, *, pooled: bool = False) -> None:
         self.cipher = cipher
-        self.deliveries = Deliveries(self._log_delivery)
         self._models = models
         self._pool = pool
         self._pooled = pooled
@@ -297,11 +303,14 @@ class Database:
         """Open one snapshot as the actor; the access log is committed when the block ends, before anyone answers.
 
         ``trace`` is the request's W3C trace-id, made where it has none. With ``delivery`` that function commits the
-        lines instead, after the snapshot (see `Deliveries`).
+        lines instead, after the snapshot.
         """
         async with self._session(actor.municipalities, "repeatable_read") as connection:
             reading = Reading(connection, actor, operation, trace)
-            yield reading
+            try:
+                yield reading
+            finally:
+                await reading._end()
             if delivery is None:
                 await reading._finish()
         if delivery is not None:
@@ -322,10 +331,14 @@ class Database:
             async with self._gate, self._pool.acquire(timeout=10) as connection:
                 await connection.execute(_ENTER_SESSION, _scope(actor.municipalities))
                 reading = Reading(connection, actor, operation, trace)
-                yield reading
+                try:
+                    yield reading
+                finally:
+                    await reading._end()
                 await reading._finish()
 
-    async def _log_delivery(self, viewers: tuple[UUID, ...], act: log.Act, seen: log.Seen) -> None:
+    async def deliver(self, viewers: tuple[UUID, ...], act: log.Act, seen: log.Seen) -> None:
+        """Commit the lines of a delivery to these viewers, before it is sent."""
         sent = {(place, citizen, log.Action.DELIVER.value): sight for (place, citizen, _), sight in seen.items()}
         async with self._session(act.actor.municipalities, "read_committed") as connection:
             await log.write(connection, replace(act, viewers=viewers), sent)

@@ -1,0 +1,285 @@
+"""Audiences: subscribers who ask the same and see the same are read for once, and are sent the same bytes.
+
+An audience is kept by document, variables and permission scope. For each event it reads once, puts the answer together
+once and writes one line of the access log that lists its viewers; nothing is sent before that line is committed. Who
+still may listen, and in what scope, is asked again before a reading whenever what somebody may has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Hashable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+from graphql import GraphQLError
+from strawberry.types import ExecutionResult
+
+from kpro_graph.actors import Actor
+from kpro_graph.errors import Unavailable
+from kpro_graph.execution.compiled import NotCompiled, Subscribed, answer
+from kpro_graph.schema.context import Answer, Application, Operation, Viewer
+from kpro_graph.schema.errors import public
+
+__all__ = ["AT_ONCE", "Audiences", "Followed"]
+
+AT_ONCE = 100
+"""How many updates are read at a time."""
+
+_MOST_WAITING = 1000
+"""How many updates may wait for one slow subscriber; more end the subscription, to be resumed from its cursor."""
+
+_ASKED_AGAIN = 30.0
+"""Seconds after which a subscriber is asked again who they are, though nothing is known to have changed."""
+
+
+class Followed(Protocol):
+    """What is subscribed to: who may, from where, and what has happened there."""
+
+    def may_listen(self, actor: Actor) -> None:
+        """Refuse an actor who may not subscribe."""
+
+    def start(self, application: Application, arguments: Mapping[str, Any]) -> int:
+        """Return the position to begin after."""
+
+    async def read(self, operation: Operation, arguments: Mapping[str, Any], after: int, head: int) -> list[Any]:
+        """Return what happened between two positions, at most some; each has a ``position``."""
+
+    def payload(self, application: Application, happened: Any) -> object:
+        """Return the object that is delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    position: int
+    result: Answer | ExecutionResult
+
+
+class _Moved:
+    """Tells a subscriber to find out anew what they see."""
+
+
+_MOVED = _Moved()
+
+
+class _Member:
+    def __init__(self, viewer: Viewer, position: int, rights: int) -> None:
+        self.viewer = viewer
+        self.position = position
+        self.rights = rights
+        self.asked = time.monotonic()
+        self.mail: asyncio.Queue[_Sent | _Moved | Exception] = asyncio.Queue()
+
+    def send(self, what: _Sent | _Moved | Exception) -> None:
+        if self.mail.qsize() >= _MOST_WAITING:
+            what = Unavailable("too many updates wait for this subscriber; go on from the last cursor")
+        self.mail.put_nowait(what)
+
+    async def renew(self, rights: int) -> None:
+        await self.viewer.renew()
+        self.rights, self.asked = rights, time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One subscription: what is followed, and how an update becomes an answer."""
+
+    followed: Followed
+    subscribed: Subscribed
+    same: Hashable
+
+
+class _Audience:
+    """Those who are sent the same; it works while it has members."""
+
+    def __init__(self, audiences: Audiences, key: Hashable, asked: _Asked, position: int) -> None:
+        self.position = position
+        self.members: set[_Member] = set()
+        self.working = asyncio.Lock()
+        self._audiences = audiences
+        self._key = key
+        self._asked = asked
+        self._task = asyncio.create_task(self._run())
+
+    async def join(self, member: _Member) -> bool:
+        """Take a member in where nothing is missed; False where the audience has gone on meanwhile."""
+        async with self.working:
+            if self._task.done() or member.position < self.position:
+                return False
+            self.members.add(member)
+            return True
+
+    def leave(self, member: _Member) -> None:
+        """Let a member go; the last one ends the audience."""
+        self.members.discard(member)
+        if not self.members:
+            self._task.cancel()
+            self._audiences.forget(self._key, self)
+
+    async def _run(self) -> None:
+        feed = self._audiences.application.feed
+        try:
+            while True:
+                await feed.beyond(self.position)
+                async with self.working:
+                    await self._go_on(feed.head, feed.rights)
+        except Exception as error:
+            for member in self.members:
+                member.send(error)
+        finally:
+            self._audiences.forget(self._key, self)
+
+    async def _go_on(self, head: int, rights: int) -> None:
+        await self._ask_again(rights)
+        if not self.members:
+            self.position = head
+            return
+        viewer = next(iter(self.members)).viewer
+        looking = Operation(viewer)
+        happened = await self._asked.followed.read(looking, self._asked.subscribed.arguments, self.position, head)
+        for each in happened:
+            to = [member for member in self.members if member.position < each["position"]]
+            if to:
+                viewers = tuple(sorted({member.viewer.actor.id for member in to if member.viewer.actor}))
+                result = await self._audiences.answer(self._asked, viewer, viewers, each)
+                for member in to:
+                    member.send(_Sent(each["position"], result))
+            self.position = each["position"]
+        if len(happened) < AT_ONCE:
+            self.position = head
+
+    async def _ask_again(self, rights: int) -> None:
+        """Ask every member again whose rights may have changed; whoever sees something else now goes elsewhere."""
+        now = time.monotonic()
+        old = [each for each in self.members if each.rights != rights or now - each.asked > _ASKED_AGAIN]
+        outcomes = await asyncio.gather(*(member.renew(rights) for member in old), return_exceptions=True)
+        for member, outcome in zip(old, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                member.send(outcome)
+                self.members.discard(member)
+            elif self._audiences.key(self._asked, member.viewer) != self._key:
+                member.send(_MOVED)
+                self.members.discard(member)
+
+
+class Audiences:
+    """The audiences of one process."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self._audiences: dict[Hashable, _Audience] = {}
+
+    async def follow(
+        self, viewer: Viewer, followed: Followed, subscribed: Subscribed
+    ) -> AsyncIterator[Answer | ExecutionResult]:
+        """Deliver updates until the subscriber leaves or may no longer listen; an error is the last delivery."""
+        try:
+            asked = _Asked(followed, subscribed, self._same(subscribed))
+            operation = Operation(viewer)
+            followed.may_listen(operation.actor)
+            position = followed.start(self.application, subscribed.arguments)
+            while True:
+                async for sent in self._listen(viewer, asked, position):
+                    position = sent.position
+                    yield sent.result
+                # Rights have changed: whoever goes on does so as who they are now.
+                followed.may_listen(Operation(viewer).actor)
+        except Exception as error:
+            # What is a fault of ours is masked and logged there; whatever it was, nothing more is delivered.
+            yield ExecutionResult(data=None, errors=public([GraphQLError("", original_error=error)]))
+
+    async def _listen(self, viewer: Viewer, asked: _Asked, position: int) -> AsyncIterator[_Sent]:
+        """Deliver until the subscriber's scope changes."""
+        feed = self.application.feed
+        key = self.key(asked, viewer)
+        while True:
+            audience = self._audiences.get(key)
+            if audience is None:
+                audience = self._audiences[key] = _Audience(self, key, asked, max(position, 0))
+            member = _Member(viewer, position, feed.rights)
+            if await audience.join(member):
+                break
+            if self._audiences.get(key) is audience and audience.position > position:
+                to = audience.position
+                async for sent in self._catch_up(viewer, asked, position, to):
+                    yield sent
+                    position = sent.position
+                if self.key(asked, viewer) != key:
+                    return
+                position = to
+        try:
+            while True:
+                what = await member.mail.get()
+                if isinstance(what, _Sent):
+                    yield what
+                elif isinstance(what, _Moved):
+                    return
+                else:
+                    raise what
+        finally:
+            audience.leave(member)
+
+    async def _catch_up(self, viewer: Viewer, asked: _Asked, position: int, to: int) -> AsyncIterator[_Sent]:
+        """Deliver what the others have had already, to this subscriber alone."""
+        while position < to:
+            await viewer.renew()
+            operation = Operation(viewer)
+            asked.followed.may_listen(operation.actor)
+            happened = await asked.followed.read(operation, asked.subscribed.arguments, position, to)
+            for each in happened:
+                result = await self.answer(asked, viewer, (operation.actor.id,), each)
+                position = each["position"]
+                yield _Sent(position, result)
+            if len(happened) < AT_ONCE:
+                position = to
+
+    async def answer(
+        self, asked: _Asked, viewer: Viewer, viewers: tuple[UUID, ...], happened: Any
+    ) -> Answer | ExecutionResult:
+        """Put one update together once; its line, which lists the viewers, is committed before this returns."""
+        subscribed, database = asked.subscribed, self.application.database
+        operation = Operation(viewer, subscribed.name)
+        operation.delivery = lambda act, seen: database.deliver(viewers, act, seen)
+        payload = asked.followed.payload(self.application, happened)
+        try:
+            data = await answer(subscribed.prepared, payload, subscribed.variables, operation)
+            body = msgspec.json.encode({"data": {subscribed.key: data}})
+            await operation.settle()
+        except NotCompiled as reason:
+            await operation.abandon(reason)
+            return ExecutionResult(data=None, errors=public([GraphQLError("", original_error=reason)]))
+        except BaseException as error:
+            await operation.abandon(error)
+            raise
+        return Answer(body)
+
+    def key(self, asked: _Asked, viewer: Viewer) -> Hashable:
+        """Return the same for all who ask the same and see the same."""
+        return asked.same, _scope(viewer.actor) if viewer.actor is not None else None
+
+    def forget(self, key: Hashable, audience: _Audience) -> None:
+        """Let an audience go that has ended."""
+        if self._audiences.get(key) is audience:
+            del self._audiences[key]
+
+    def _same(self, subscribed: Subscribed) -> Hashable:
+        """Return the same for all who ask the same, wherever they go on from."""
+        after = subscribed.arguments.get("after")
+        given = {name: value for name, value in subscribed.variables.coerced.items() if value != after or after is None}
+        told = {name: value for name, value in subscribed.arguments.items() if name != "after"}
+        return subscribed.document, subscribed.key, repr(sorted(given.items())), repr(sorted(told.items()))
+
+
+def _scope(actor: Actor) -> str:
+    """Return the same text for everybody who sees the same rows: the actor without who it is."""
+    someone = replace(actor, id=UUID(int=0), name="", contexts=())
+    return repr([(each.name, _sorted(getattr(someone, each.name))) for each in fields(someone)])
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return sorted((str(key), _sorted(each)) for key, each in value.items())
+    return sorted(map(str, value)) if isinstance(value, (frozenset, tuple)) else value

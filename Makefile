@@ -25,8 +25,11 @@ SPHINX := $(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet 
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 
-.PHONY: help run test check prove bench bench-growth bench-questionnaires schema docs lock clean
+.PHONY: help run test check prove bench bench-growth bench-questionnaires bench-walls schema docs lock clean
 .PHONY: check-lint check-types check-contracts check-compose check-schema check-docs check-locks
+
+# Each worker has a PostgreSQL of its own; a page of tests stays with one worker, and so does its world.
+WORKERS ?= 2
 
 help: ## List the verbs
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,7 +39,7 @@ run: $(VENV)/.run ## Serve the API with the demo municipalities on http://127.0.
 	@trap : INT; $(KPRO) demo --port $(PORT) || { status=$$?; test $$status -eq 130 || exit $$status; }
 
 test: $(VENV)/.test ## Run the tests; needs Python only, and no network once installed
-	@$(BIN)/pytest -m "not prove" $(PYTEST)
+	@$(BIN)/pytest -m "not prove" -n $(WORKERS) --dist loadfile $(PYTEST)
 
 check: check-lint check-types check-contracts check-compose check-schema check-docs check-locks ## Check style, types, contracts and snapshots
 
@@ -76,6 +79,9 @@ bench-growth: $(VENV)/.bench-node ## Measure the worklist over ten thousand to f
 
 bench-questionnaires: $(VENV)/.bench-node ## Measure the questionnaire engine, alone and beside npm packages
 	@$(BIN)/python benchmarks/beside.py
+
+bench-walls: $(VENV)/.test ## Measure what each wall costs: scope, predicates, authentication, access log
+	@$(BIN)/python benchmarks/walls.py
 
 schema: $(VENV)/.run ## Write the snapshot of the GraphQL schema
 	@$(KPRO) schema --write

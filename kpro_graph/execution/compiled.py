@@ -328,7 +328,8 @@ async def answer(prepared: Prepared, root: object, variables: Any, context: Any)
     if any(not each.skipped for each in asked):
         statement = prepared.statement(asked)
         reading = await loading.reading()
-        [row] = await reading.fetch(statement.sql, [value for each in asked for value in each.values()])
+        values = [value for each in asked for value in each.values()]
+        row = statement.gather(await reading.fetch(statement.sql, values))
     try:
         await _batch(made, row, run, context)
         data = prepared.assemble(row, run)

@@ -58,6 +58,7 @@ class Loading:
         self._reading: asyncio.Future[Reads] | None = None
         self._closed = False
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
+        self._running: set[asyncio.Future[list[Any]]] = set()
 
     async def reading(self) -> Reads:
         """Return the operation's snapshot."""
@@ -67,21 +68,31 @@ class Loading:
             self._reading = asyncio.ensure_future(self._open())
         return await asyncio.shield(self._reading)
 
-    async def close(self) -> None:
-        """Open no snapshot from now on, and let go one that is being opened.
+    async def close(self, *, break_off: bool = False) -> None:
+        """Open no snapshot from now on; wait for statements under way, or break them off.
 
         An operation with an error may end while other fields of it still wait for their rows.
         """
         self._closed = True
-        if self._reading is not None and not self._reading.done():
-            self._reading.cancel()
-            await asyncio.wait([self._reading])
+        opening = {self._reading} if self._reading is not None and not self._reading.done() else set()
+        for each in (*opening, *(self._running if break_off else ())):
+            each.cancel()
+        if waiting := opening | self._running:
+            await asyncio.wait(waiting)
 
     def loader(self, key: Hashable, make: Callable[[list[Any]], Awaitable[list[Any]]]) -> DataLoader[Any, Any]:
         """Return the loader with this key, made on first use."""
         found = self._loaders.get(key)
         if found is None:
-            found = self._loaders[key] = DataLoader(load_fn=make, max_batch_size=5000, cache_key_fn=_cache_key)
+
+            async def whole(keys: list[Any]) -> list[Any]:
+                # Nobody may want the rows any more; but a statement broken off takes the whole snapshot with it.
+                running = asyncio.ensure_future(make(keys))
+                self._running.add(running)
+                running.add_done_callback(self._running.discard)
+                return await asyncio.shield(running)
+
+            found = self._loaders[key] = DataLoader(load_fn=whole, max_batch_size=5000, cache_key_fn=_cache_key)
         return found
 
 

@@ -1,20 +1,21 @@
-"""Writing: one SQL statement of a whole plan; rows nested in their parents' rows, in their order.
+"""Writing: one SQL statement of a whole plan: the longest chain of lists joined, the rest nested in its rows.
 
-What is nested in a row comes as an array of rows in one of its columns, so that lists side by side do not multiply one
-another and nothing is sent twice. The statement's text is made of declarations alone; values are parameters. The text
+What lies beside the chain comes as an array of rows in one of its parent's columns, so that lists side by side do not
+multiply one another. The statement's text is made of declarations alone; values are parameters. The text
 depends on the shape of the conditions (whether an argument was given, by what right an actor sees rows), never on a
 value, so that it is written once a shape and prepared once a connection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from strawberry.types.unset import UNSET
 
 from kpro_graph.errors import BadInput
+from kpro_graph.execution.chains import Link, chain, gatherer
 from kpro_graph.execution.paging import window
 from kpro_graph.execution.shapes import Level, Plan
 from kpro_graph.execution.sources import NOTHING, Condition, Order
@@ -62,10 +63,14 @@ SKIPPED = Asked([], [], None, skipped=True)
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement's text; its parameters are the values of the levels, in order."""
+    """A statement's text, and what puts its records together to the one row that the assembly reads.
+
+    ``types`` are its parameters', whose values are those of the levels, in order.
+    """
 
     sql: str
-    types: tuple[str, ...] = field(default=())
+    types: tuple[str, ...]
+    gather: Callable[[Sequence[Any]], Sequence[Any]]
 
 
 def ask(level: Level, actor: Any, kwargs: Mapping[str, Any], cursors: Any, given: Mapping[str, object]) -> Asked:
@@ -124,7 +129,11 @@ def _ask_page(level: Level, asked: Asked, kwargs: Mapping[str, Any], cursors: An
 
 
 def write(plan: Plan, asked: Sequence[Asked]) -> Statement:
-    """Write the statement of a plan for what is asked: one row, a column for each list or row under objects at hand."""
+    """Write the statement of a plan for what is asked.
+
+    Along one chain of lists, expected to be the longest, rows are joined and come flat; whatever lies beside it comes
+    as arrays of rows in their parents' rows.
+    """
     return _Writer(plan, asked).write()
 
 
@@ -133,6 +142,7 @@ class _Writer:
         self._plan = plan
         self._asked = asked
         self._types: list[str] = []
+        self._chain: list[Level] = []
         # Rendered in the order in which `Asked.values` gives the values.
         self._conditions: list[list[str]] = []
         self._shown: list[dict[str, str]] = []
@@ -147,8 +157,46 @@ class _Writer:
             self._shown.append(dict(zip(level.shown, shown, strict=True)))
 
     def write(self) -> Statement:
-        columns = [column for given in self._plan.givens for level in given.levels for column in self._nested(level)]
-        return Statement("SELECT " + ", ".join(columns), tuple(self._types))
+        roots = [level for given in self._plan.givens for level in given.levels]
+        self._chain = chain(roots, self._asked)
+        root = [column for level in roots for column in self._nested(level)]
+        if not self._chain:
+            return Statement("SELECT " + ", ".join(root), tuple(self._types), lambda records: records[0])
+        columns = [f"r.c{n}" for n in range(len(root))]
+        links = [Link(len(columns), self._plan.columns[self._chain[0].number])]
+        sources = [f"(SELECT {', '.join(f'{each} AS c{n}' for n, each in enumerate(root))}) r"]
+        flat = [columns]
+        for level in self._chain:
+            width = level.width + (len(self._terms(level)) if level.cursors else 0)
+            flat.append([f"s{level.number}.c{n}" for n in range(width)])
+            sources.append(f"LEFT JOIN LATERAL ({self._link(level)}) s{level.number} ON true")
+            after = self._after(level)
+            links.append(Link(width, None if after is None else level.place(after), level.relation.shape == "one"))
+        ordinals = [f"s{level.number}.o" for level in self._chain]
+        # A row's own values are sent once, with the first of the rows beneath it.
+        shown = []
+        for depth, columns in enumerate(flat):
+            beneath = ordinals[depth:]
+            first = " AND ".join(f"({o} IS NULL OR {o} = 1)" for o in beneath)
+            shown += [f"CASE WHEN {first} THEN {each} END" if beneath else each for each in columns]
+        sql = f"SELECT {', '.join([*ordinals, *shown])} FROM {' '.join(sources)} ORDER BY {', '.join(ordinals)}"
+        return Statement(sql, tuple(self._types), gatherer(links))
+
+    def _after(self, level: Level) -> Level | None:
+        place = self._chain.index(level) + 1
+        return self._chain[place] if place < len(self._chain) else None
+
+    def _link(self, level: Level) -> str:
+        """Return the rows of a level of the chain: their values, what lies beside the chain, and their ordinal."""
+        alias, terms = _alias(level), self._terms(level)
+        values = [f'{alias}."{name}"' for name in level.columns]
+        values += [column for each in level.nested for column in self._nested(each)]
+        if level.cursors:
+            values += [f'{alias}."order:{n}"' for n in range(len(terms))]
+        order = ", ".join(f'{alias}."order:{n}" {way}' for n, (_, way) in enumerate(terms))
+        ordinal = f"row_number() OVER (ORDER BY {order})" if order else "1"
+        named = ", ".join(f"{each} AS c{n}" for n, each in enumerate(values))
+        return f"SELECT {named}, {ordinal} AS o FROM ({self._derived(level)}) {alias}"
 
     def _render(self, condition: Condition, alias: str) -> str:
         places = {}
@@ -162,50 +210,64 @@ class _Writer:
         relation, asked = level.relation, self._asked[level.number]
         if asked.skipped:
             return ["NULL", "0"] if level.counted else ["NULL"]
-        rows = self._rows(level)
-        if relation.shape == "one":
-            return [f"({rows})"]
-        if not level.counted:
-            return [f"ARRAY({rows})"]
+        if level in self._chain:
+            # The rows are joined; only their count, which is their parent's, is asked for here.
+            rows = "NULL"
+        else:
+            rows = f"({self._rows(level)})" if relation.shape == "one" else f"ARRAY({self._rows(level)})"
+        return [rows, self._counted(level)] if level.counted else [rows]
+
+    def _counted(self, level: Level) -> str:
         # The count is of the whole list: neither the place nor the size of the page matters.
+        asked = self._asked[level.number]
         conditions = self._conditions[level.number][: -1 - asked.after - asked.before]
         where = self._where(level, conditions)
-        counted = f"(SELECT count(*) FROM {level.cls.source.table} {_alias(level)} WHERE {where})"
-        return [f"ARRAY({rows})", counted]
+        return f"(SELECT count(*) FROM {level.cls.source.table} {_alias(level)} WHERE {where})"
+
+    def _terms(self, level: Level) -> list[tuple[str, str]]:
+        asked, alias = self._asked[level.number], _alias(level)
+        order = asked.order.reversed() if asked.backward and asked.order is not None else asked.order
+        ways = {True: "DESC", False: "ASC"}
+        return [(t.expression.format(t=alias), ways[t.descending]) for t in (order.terms if order else ())]
+
+    def _bounds(self, level: Level, *, joined: bool) -> tuple[str, str]:
+        """Return the conditions of a level's rows, and how many there are at most."""
+        conditions = list(self._conditions[level.number])
+        limit = str(1 if level.relation.shape == "one" else level.relation.maximum)
+        if level.relation.shape == "connection":
+            limit = conditions.pop()
+        return self._where(level, conditions, joined=joined), limit
 
     def _rows(self, level: Level) -> str:
-        relation, asked, alias = level.relation, self._asked[level.number], _alias(level)
-        conditions = list(self._conditions[level.number])
-        limit = str(1 if relation.shape == "one" else relation.maximum)
-        order = asked.order
-        if relation.shape == "connection":
-            limit = conditions.pop()
-            if asked.backward and order is not None:
-                order = order.reversed()
-        where = self._where(level, conditions)
-        terms = [(term.expression.format(t=alias), "DESC" if term.descending else "ASC")
-                 for term in (order.terms if order else ())]  # fmt: skip
-        if relation.shape == "latest_per":
-            return self._latest(level, where, terms, limit)
+        """Return the rows of a level that is nested as an array."""
+        alias, terms = _alias(level), self._terms(level)
+        if level.relation.shape == "latest_per":
+            values = [f'{alias}."{name}"' for name in level.columns]
+            values += [column for each in level.nested for column in self._nested(each)]
+            outer = ", ".join(f'{alias}."order:{n}" {way}' for n, (_, way) in enumerate(terms))
+            return f"SELECT ROW({', '.join(values)}) FROM ({self._derived(level)}) {alias} ORDER BY {outer}"
+        where, limit = self._bounds(level, joined=False)
         row = self._row(level, alias, [expression for expression, _ in terms] if level.cursors else [])
         ordered = f" ORDER BY {', '.join(f'{expression} {way}' for expression, way in terms)}" if terms else ""
         return f"SELECT {row} FROM {level.cls.source.table} {alias} WHERE {where}{ordered} LIMIT {limit}"
 
-    def _latest(self, level: Level, where: str, terms: list[tuple[str, str]], limit: str) -> str:
-        """Take the first row of each group, then put those in order; what is nested is read for them alone."""
-        source, alias = level.cls.source, _alias(level)
-        per = [f'{alias}."{name}"' for name in level.relation.per]
-        inner = ", ".join([*per, *(f"{expression} {way}" for expression, way in terms)])
+    def _derived(self, level: Level) -> str:
+        """Return a level's rows by their columns' names, each with its values of the order; nothing nested is read yet.
+
+        Of the latest of each group, the first is taken of each, and put in order by whoever reads them.
+        """
+        alias, terms = _alias(level), self._terms(level)
+        where, limit = self._bounds(level, joined=level in self._chain)
         needed = {*level.columns, *(n for each in level.nested for n in each.relation.by.values())}
         listed = [self._column(level, name, alias) + f' AS "{name}"' for name in sorted(needed)]
         listed += [f'{expression} AS "order:{n}"' for n, (expression, _) in enumerate(terms)]
-        outer = ", ".join(f'{alias}."order:{n}" {way}' for n, (_, way) in enumerate(terms))
-        values = [f'{alias}."{name}"' for name in level.columns]
-        values += [column for each in level.nested for column in self._nested(each)]
+        per = [f'{alias}."{name}"' for name in level.relation.per]
+        distinct = f"DISTINCT ON ({', '.join(per)}) " if per else ""
+        order = ", ".join([*per, *(f"{expression} {way}" for expression, way in terms)])
+        ordered = f" ORDER BY {order}" if order else ""
         return (
-            f"SELECT ROW({', '.join(values)}) FROM ("
-            f"SELECT DISTINCT ON ({', '.join(per)}) {', '.join(listed)} FROM {source.table} {alias}"
-            f" WHERE {where} ORDER BY {inner} LIMIT {limit}) {alias} ORDER BY {outer}"
+            f"SELECT {distinct}{', '.join(listed)} FROM {level.cls.source.table} {alias}"
+            f" WHERE {where}{ordered} LIMIT {limit}"
         )
 
     def _row(self, level: Level, alias: str, order: list[str]) -> str:
@@ -224,20 +286,20 @@ class _Writer:
         return f'{alias}."{name}"'
 
     def _key(self, parent: Level, name: str) -> str:
-        """Return what the rows of another level hang on; a latest row has its computed columns under their names."""
+        """Return what the rows of another level hang on; derived rows have their columns under their names."""
         computed = parent.cls.source.computed
-        if name in computed and parent.relation.shape != "latest_per":
+        if name in computed and parent.relation.shape != "latest_per" and parent not in self._chain:
             return computed[name].format(t=_alias(parent))
         return f'{_alias(parent)}."{name}"'
 
-    def _where(self, level: Level, conditions: Sequence[str]) -> str:
-        joined = []
-        if isinstance(level.parent, Level):
-            joined = [
-                f'{_alias(level)}."{own}" = {self._key(level.parent, theirs)}'
-                for own, theirs in level.relation.by.items()
-            ]
-        return " AND ".join([*joined, *(f"({condition})" for condition in conditions)]) or "true"
+    def _where(self, level: Level, conditions: Sequence[str], *, joined: bool = False) -> str:
+        """Return the conditions together with what ties the rows to their parent's, which are joined or around them."""
+        parent, tied = level.parent, []
+        if isinstance(parent, Level):
+            for own, theirs in level.relation.by.items():
+                key = f"s{parent.number}.c{parent.columns[theirs]}" if joined else self._key(parent, theirs)
+                tied.append(f'{_alias(level)}."{own}" = {key}')
+        return " AND ".join([*tied, *(f"({condition})" for condition in conditions)]) or "true"
 
 
 def _alias(level: Level) -> str:

@@ -141,11 +141,11 @@ class Operation:
             yield change
         self.statements += change.statements
 
-    async def _closed(self) -> AsyncExitStack:
+    async def _closed(self, *, break_off: bool = False) -> AsyncExitStack:
         """Let nothing more be opened; return what is to be ended."""
         loading, self._loading = self._loading, None
         if loading is not None:
-            await loading.close()
+            await loading.close(break_off=break_off)
         ending, self._ending = self._ending, AsyncExitStack()
         return ending
 
@@ -165,6 +165,6 @@ class Operation:
     async def abandon(self, error: BaseException) -> None:
         """Let the snapshot go without an answer; nothing more is read."""
         self._over = True
-        ending = await self._closed()
+        ending = await self._closed(break_off=True)
         self._reading = None
         await ending.__aexit__(type(error), error, error.__traceback__)

@@ -17,9 +17,10 @@ from uuid import UUID
 import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.context import TortoiseContext, _current_context
+from tortoise.exceptions import OperationalError
 
 from kpro_graph.actors import Actor
-from kpro_graph.errors import ConfigurationError, Rejected
+from kpro_graph.errors import BadInput, ConfigurationError, Rejected
 from kpro_graph.events import Happened
 from kpro_graph.storage import log
 from kpro_graph.storage.cipher import Cipher
@@ -67,6 +68,13 @@ _ENTER_SESSION = _ENTER.replace(", true)", ", false)")
 
 # Behind a pooler a connection was opened by somebody else, so its limits are stated in each transaction.
 _ENTER_POOLED = _ENTER + "".join(f", set_config('{name}', '{value}', true)" for name, value in _LIMITS.items())
+
+
+def _is_about_text(error: BaseException | None) -> bool:
+    """Say whether the driver could not send a text: JSON can hold U+0000 and half a character, PostgreSQL neither."""
+    while error is not None and not isinstance(error, (asyncpg.CharacterNotInRepertoireError, UnicodeEncodeError)):
+        error = error.__cause__
+    return error is not None
 
 
 def _scope(municipalities: Iterable[int]) -> str:
@@ -348,6 +356,9 @@ class Database:
         """Open one change as the actor; an exception in the block leaves nothing behind.
 
         Only what was looked at stays in the access log when the change is rejected: a rejection is an answer too.
+
+        Raises:
+            BadInput: a text of the caller's cannot be kept.
         """
         looked: tuple[log.Act, log.Seen] | None = None
         try:
@@ -371,4 +382,8 @@ class Database:
             if looked is not None and looked[1]:
                 async with self._session((actor.municipality,), "read_committed") as connection:
                     await log.write(connection, *looked)
+            raise
+        except (asyncpg.DataError, OperationalError) as error:
+            if _is_about_text(error):
+                raise BadInput("a text holds a character that cannot be kept") from error
             raise

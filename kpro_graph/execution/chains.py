@@ -1,0 +1,95 @@
+"""Chains: which lists of a plan are read flat, and how flat records become rows within rows again.
+
+A server builds an array of rows some ten times dearer than it sends the rows themselves. So the lists that are expected
+to be longest, one within the other, are joined; a record says by its ordinals which row of each list it belongs to.
+"""
+
+from __future__ import annotations
+
+import itertools
+import linecache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kpro_graph.execution.shapes import Level
+
+__all__ = ["Link", "chain", "gatherer"]
+
+_USUAL = {"one": 1.0, "many": 4.0, "latest_per": 3.0}
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A level of a chain in a flat record: how many values it has, where the next level's rows stand, its shape."""
+
+    width: int
+    next: int | None
+    one: bool = False
+
+
+def chain(levels: Sequence[Level], asked: Sequence[Any]) -> list[Level]:
+    """Return the levels, from one of these on, whose rows are expected to be the most; none where there is no list."""
+    chosen: list[Level] = []
+    while True:
+        best, most = None, 1.0
+        for level in levels:
+            if (rows := _expected(level, asked)) > most:
+                best, most = level, rows
+        if best is None:
+            return chosen
+        chosen.append(best)
+        levels = best.nested
+
+
+def _expected(level: Level, asked: Sequence[Any]) -> float:
+    """Guess how many rows a level and the longest chain beneath it have."""
+    if asked[level.number].skipped:
+        return 0.0
+    own = _USUAL.get(level.relation.shape, 50.0)
+    return own * max([1.0, *(_expected(each, asked) for each in level.nested)])
+
+
+def gatherer(links: Sequence[Link]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Return the function that makes the statement's one row of its flat records.
+
+    A record holds the ordinals of the chain's levels, then the values of the root and of each level. A row's values
+    come with the first record beneath it. Rows that have others beneath them become lists, so that those can be added.
+    """
+    depth = len(links) - 1
+    ordinals = [f"o{n}" for n in range(1, depth + 1)]
+    start, places = depth, []
+    for link in links:
+        places.append((start, start + link.width))
+        start += link.width
+    lines = ["def gather(records):", "    r0 = None", "    for record in records:"]
+    lines.append(f"        {', '.join(ordinals)}, = record[:{depth}]")
+    lines += [
+        "        if r0 is None:",
+        *(f"            {line}" for line in _row(0, places[0], links)),
+    ]
+    for n in range(1, depth + 1):
+        lines.append(f"        if o{n} is None: continue")
+        beneath = " and ".join(f"(o{m} is None or o{m} == 1)" for m in range(n + 1, depth + 1))
+        lines.append(f"        if {beneath or 'True'}:")
+        lines += [f"            {line}" for line in _row(n, places[n], links)]
+        above = links[n - 1]
+        added = f"r{n - 1}[{above.next}] = r{n}" if links[n].one else f"r{n - 1}[{above.next}].append(r{n})"
+        lines.append(f"            {added}")
+    lines.append("    return r0")
+    source = "\n".join(lines) + "\n"
+    name = f"<gather {next(_numbers)}>"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    names: dict[str, Any] = {}
+    exec(compile(source, name, "exec"), names)  # noqa: S102 - the text is made of places in a record, never of values
+    gather: Callable[[Sequence[Any]], Sequence[Any]] = names["gather"]
+    return gather
+
+
+def _row(n: int, place: tuple[int, int], links: Sequence[Link]) -> list[str]:
+    taken = f"record[{place[0]}:{place[1]}]"
+    if n == len(links) - 1:
+        return [f"r{n} = {taken}"]
+    empty = "None" if links[n + 1].one else "[]"
+    return [f"r{n} = list({taken})", f"r{n}[{links[n].next}] = {empty}"]

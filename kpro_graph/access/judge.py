@@ -6,7 +6,7 @@ apart even if a rule here is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kpro_graph.access import reception
@@ -80,12 +80,20 @@ def _source(
     visible: Callable[[Actor], Condition],
     subject: str | None = None,
     questionnaire: str | None = None,
+    within: Mapping[str, Callable[[Actor], Condition]] | None = None,
 ) -> Source:
     table, columns = tables.shape(model)
     tenant = "municipality_id" if "municipality_id" in columns else "id"
     computed = {name: _THROUGH_RESPONSE[name] for name in (subject, questionnaire) if name and name not in columns}
     return Source(
-        table, columns, visible, tenant=tenant, subject=subject, questionnaire=questionnaire, computed=computed
+        table,
+        columns,
+        visible,
+        tenant=tenant,
+        subject=subject,
+        questionnaire=questionnaire,
+        computed=computed,
+        within=within or {},
     )
 
 
@@ -249,6 +257,18 @@ def _staffs_findings(actor: Actor) -> Condition:
             return any_of(allowed)
         case ActorKind.SYSTEM if actor.has(Role.INTEGRATOR) and actor.may_have_answers:
             return still_held(OF_ITS_RESPONSE, consented=True)
+    return NOTHING
+
+
+def _findings_within(actor: Actor) -> Condition:
+    """Judge what was made of a response that the actor sees: staff see it by the same right; citizens where shown."""
+    match actor.kind:
+        case ActorKind.CITIZEN:
+            return _citizens_findings(actor)
+        case ActorKind.EMPLOYEE:
+            return EVERYTHING
+        case ActorKind.SYSTEM if actor.may_have_answers:
+            return EVERYTHING
     return NOTHING
 
 
@@ -420,8 +440,9 @@ RULE_SET = _source(tables.RuleSet, _for_staff)
 ASSIGNMENT = _source(tables.Assignment, _assignment, subject="citizen_id")
 RESPONSE = _source(tables.Response, _response, "citizen_id", "questionnaire_url")
 DRAFT_ANSWER = _source(tables.DraftAnswer, _draft_answer, "citizen_id", "questionnaire_url")
-SCORE = _source(tables.Score, _score, "citizen_id", "questionnaire_url")
-INTERPRETATION = _source(tables.Interpretation, _score, "citizen_id", "questionnaire_url")
+_WITHIN = {"response": _findings_within}
+SCORE = _source(tables.Score, _score, "citizen_id", "questionnaire_url", _WITHIN)
+INTERPRETATION = _source(tables.Interpretation, _score, "citizen_id", "questionnaire_url", _WITHIN)
 EMERGENCY_ACCESS = _source(tables.EmergencyAccess, _emergency_access, subject="citizen_id")
 RECEPTION_DEVICE = _source(tables.ReceptionDevice, reception.device)
 RECEPTION_SESSION = _source(tables.ReceptionSession, reception.session, subject="citizen_id")

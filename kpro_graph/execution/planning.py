@@ -180,7 +180,10 @@ class _Planner:
         level = Level(len(self._levels), definition, relation, cls, parent, listing, arguments)
         self._levels.append(level)
         siblings.append(level)
-        for column in (cls.source.key, cls.source.tenant, cls.source.subject, cls.source.questionnaire):
+        within = isinstance(parent, Level) and parent.cls.source.table in cls.source.within
+        # Rows within a row are of its questionnaire, which is noted with it.
+        about = None if within else cls.source.questionnaire
+        for column in (cls.source.key, cls.source.tenant, cls.source.subject, about):
             if column:
                 level.column(column)
         return level

@@ -196,7 +196,8 @@ async def related(field: DeclaredField, relation: Relation, source: Any, info: A
     if any(part is None for part in key):
         return None if relation.shape in {"one", "connection"} else []
     want = _Want(info, _row_type(info))
-    conditions = _conditions(relation, want.cls.source, loading.actor, kwargs)
+    above = type(source).source.table if hasattr(source, "row") else ""
+    conditions = _conditions(relation, want.cls.source, above, loading.actor, kwargs)
     if relation.shape == "connection":
         return await _connected(field, relation, key, want, conditions, info, kwargs)
     signature = (field, want.columns, want.groups, _frozen(kwargs))
@@ -249,8 +250,10 @@ async def load(info: Any, type_: GraphQLObjectType, key: UUID) -> Any:
     return await loading.loader(("load", want.cls, want.columns, want.groups), load_rows).load((key,))
 
 
-def _conditions(relation: Relation, source: Source, actor: Any, kwargs: Mapping[str, Any]) -> list[Condition]:
-    conditions = [source.visible(actor)]
+def _conditions(
+    relation: Relation, source: Source, above: str, actor: Any, kwargs: Mapping[str, Any]
+) -> list[Condition]:
+    conditions = [source.seen_from(above, actor)]
     if relation.judged is not None:
         conditions.append(relation.judged(actor))
     if relation.where is not None:

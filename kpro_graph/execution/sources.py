@@ -81,7 +81,9 @@ class Source:
     condition of the rows they may see. ``tenant`` and ``subject`` name the columns that say whose record a row is;
     a row of a source with a subject is noted with the reading when it becomes part of an answer, together with the
     questionnaire whose URL stands in the column ``questionnaire``. ``computed`` are columns that the table does not
-    have, as expressions over the row (``{t}``); a subject or a questionnaire may be one of them.
+    have, as expressions over the row (``{t}``); a subject or a questionnaire may be one of them. ``within`` judges rows
+    that are read from a row of another table, by its name: an actor who sees that row needs no second look at what made
+    them see it. Such rows are of the same subject and questionnaire.
     """
 
     table: str
@@ -92,6 +94,11 @@ class Source:
     subject: str | None = None
     questionnaire: str | None = None
     computed: Mapping[str, str] = field(default_factory=dict)
+    within: Mapping[str, Callable[[Any], Condition]] = field(default_factory=dict)
+
+    def seen_from(self, table: str, actor: Any) -> Condition:
+        """Return the condition of the rows an actor may see of those that belong to a row of this table they see."""
+        return self.within.get(table, self.visible)(actor)
 
 
 class Statement:

@@ -82,7 +82,8 @@ def ask(level: Level, actor: Any, kwargs: Mapping[str, Any], cursors: Any, given
         BadInput: a page's size or cursor is none.
     """
     relation, source = level.relation, level.cls.source
-    conditions = [source.visible(actor)]
+    above = level.parent.cls.source.table if isinstance(level.parent, Level) else ""
+    conditions = [source.seen_from(above, actor)]
     if relation.judged is not None:
         conditions.append(relation.judged(actor))
     if relation.where is not None:

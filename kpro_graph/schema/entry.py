@@ -57,11 +57,17 @@ class KproSchema(strawberry.Schema):
             viewer.finished = reason.finished
             viewer.explain(f"reference; {reason.reason}")
             return await self.execute(query, variables, viewer, operation_name=operation_name)
+        except Exception as error:
+            fault = error
+            try:
+                await operation.abandon(error)
+            except Exception as said:
+                # The door's own word for it, such as that the database is away.
+                fault = said
+            return ExecutionResult(data=None, errors=public([GraphQLError("", original_error=fault)]))
         except BaseException as error:
             await operation.abandon(error)
-            if not isinstance(error, Exception):
-                raise
-            return ExecutionResult(data=None, errors=public([GraphQLError("", original_error=error)]))
+            raise
         viewer.explain("compiled")
         return Answer(body)
 

@@ -75,11 +75,18 @@ class Argument:
         if value is None or value is UNSET:
             return None
         parsed = self.parse(value)
-        # No text that is stored holds NUL, and PostgreSQL takes no parameter that does.
-        if parsed is None or (isinstance(parsed, str) and "\0" in parsed):
+        if parsed is None or (isinstance(parsed, str) and not _storable(parsed)):
             return NOTHING
         place = f"argument_{self.name}"
         return Condition(self.condition.replace("{value}", "{" + place + "}"), {place: parsed}, {place: self.type})
+
+
+def _storable(text: str) -> bool:
+    """Say whether PostgreSQL could hold a text: half a surrogate pair, which JSON can spell, and NUL it cannot."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def by_id(prefix: str, description: str) -> Argument:

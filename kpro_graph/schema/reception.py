@@ -274,6 +274,7 @@ class ReceptionMutations:
         )
 
     @strawberry.mutation(description="End the session you are in at a reception computer. For the citizen.")
+    @rejecting
     async def end_reception_session(self, info: strawberry.Info) -> ReceptionSessionEnded:
         """End the session at hand."""
         async with info.context.change() as change:

@@ -362,11 +362,11 @@ def make_machine(town: Town, most: int | None) -> Any:
             self.made.model = self.models[0]
             return Chooser(self.made, self.models[0])
 
-        @initialize(consent=NUMBERS, represent=NUMBERS, policy=NUMBERS)
-        def begin(self, consent: int, represent: int, policy: int) -> None:
+        @initialize(consent=NUMBERS, represent=NUMBERS, policy=NUMBERS, grants=NUMBERS)
+        def begin(self, consent: int = 0, represent: int = 0, policy: int = 0, grants: int = 0) -> None:
             """Anna lives in A and B, has answered in A and is to answer again, and Bo may act for her."""
             beginning = [
-                ("register", (0, 0, 0)), ("open", (0, 0, consent % 2)), ("assign", (0, 0, 0)), ("save", (0, 0, 2)),
+                ("grants", (grants, 0, 0)), ("register", (0, 0, 0)), ("open", (0, 0, consent % 2)), ("assign", (0, 0, 0)), ("save", (0, 0, 2)),
                 ("submit", (0, 0, 0)), ("policy", (0, 0, policy)), ("assign", (0, 0, 0)),
                 ("represent", (0, 1, represent)), ("register", (1, 0, 0)),
             ]  # fmt: skip
@@ -533,10 +533,21 @@ def test_what_people_see_equals_the_model_after_every_step(town: Town) -> None:
 def test_of_two_who_end_a_representation_at_once_one_finds_it_ended(town: Town) -> None:
     for _ in range(5):
         story = make_machine(town, 1)()
-        story.begin(0, 0, 0)
+        story.begin()
         request = story.chooser.request("end", (0, 0, 0))
         story.happen(request, request)
         assert sorted(outcome.code for outcome in story.outcomes) == ["OK", "REFERENCE_UNKNOWN"]
+
+
+def test_who_opens_a_record_is_told_so_though_their_rights_end_meanwhile(town: Town) -> None:
+    story = make_machine(town, 1)()
+    story.begin()
+    opens = story.chooser.request("emergency", (0, 0, 0))
+    leaves = Request(OWNER, "activity", {"table": "employee", "key": opens.who.name, "active": False}, "she leaves")
+    outcome = town.run_meanwhile(story.made, opens, leaves)
+    assert outcome.code == "OK"
+    assert outcome.payload["emergencyAccess"]["id"].startswith("emg_")
+    assert not isinstance(after(story.models[0], (opens, outcome), (leaves, Outcome("OK"))), str)
 
 
 @pytest.mark.prove

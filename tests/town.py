@@ -316,11 +316,28 @@ class Town:
     async def _run(self, made: Example, requests: tuple[Request, ...]) -> list[Outcome]:
         return list(await asyncio.gather(*(self._deed(made, request) for request in requests)))
 
-    async def _deed(self, made: Example, request: Request) -> Outcome:
+    def run_meanwhile(self, made: Example, request: Request, change: Request) -> Outcome:
+        """Run a request; the change happens after it was asked who sends it, and before that is asked again."""
+
+        async def run() -> Outcome:
+            viewer = await self._viewer(made, request.who)
+            again = viewer.authenticate
+            assert again is not None
+
+            async def authenticate() -> Any:
+                await self._change(made, change)
+                return await again()
+
+            viewer.authenticate = authenticate
+            return await self._deed(made, request, viewer)
+
+        return self._do(run())  # type: ignore[no-any-return]
+
+    async def _deed(self, made: Example, request: Request, viewer: Viewer | None = None) -> Outcome:
         if request.who.kind == "owner":
             await self._change(made, request)
             return Outcome("OK")
-        viewer = await self._viewer(made, request.who)
+        viewer = viewer or await self._viewer(made, request.who)
         key = f"key {viewer.trace}"
         answer = await self._ask(_TEXTS[request.deed], self._variables(made, request, key), viewer)
         payload = (answer["data"] or {}).get("done") or {}

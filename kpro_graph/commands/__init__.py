@@ -9,6 +9,7 @@ import typer
 from kpro_graph.commands import (
     access_log,
     evaluating,
+    explaining,
     keys,
     maintenance,
     proving,
@@ -34,6 +35,7 @@ serving.register(app)
 maintenance.register(app)
 tokens.register(app)
 query.register(app)
+explaining.register(app)
 evaluating.register(app)
 proving.register(app)
 app.add_typer(questionnaire.app, name="questionnaire")

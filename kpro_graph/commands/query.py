@@ -16,7 +16,7 @@ from kpro_graph.commands.output import script
 from kpro_graph.errors import BadInput, Unavailable
 from kpro_graph.settings import Settings
 
-__all__ = ["register"]
+__all__ = ["register", "variable"]
 
 
 def register(app: typer.Typer) -> None:
@@ -44,7 +44,7 @@ def query(
     identity = DemoIdentity(load_secret(Settings.read().folder), DemoDirectory())
     token = identity.issue(as_, municipality, timedelta(hours=1))
     document = file.read_text()
-    payload = {"query": document, "variables": dict(_variable(text) for text in var or ())}
+    payload = {"query": document, "variables": dict(variable(text) for text in var or ())}
     if any(line.startswith("subscription") for line in document.splitlines()):
         asyncio.run(_follow(url, token, payload, get, count))
         return
@@ -54,7 +54,12 @@ def query(
         raise typer.Exit(1)
 
 
-def _variable(text: str) -> tuple[str, Any]:
+def variable(text: str) -> tuple[str, Any]:
+    """Return a variable's name and value, written name=text or name:=JSON.
+
+    Raises:
+        BadInput: it is written otherwise.
+    """
     name, separator, value = text.partition("=")
     if not separator:
         raise BadInput("a variable is written name=text or name:=JSON", path="var")

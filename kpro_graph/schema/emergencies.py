@@ -9,6 +9,7 @@ import strawberry
 
 from kpro_graph import access, emergencies
 from kpro_graph.emergencies import Verdict
+from kpro_graph.errors import KproError
 from kpro_graph.execution import Argument, Connection, Order, Row, Term, column, connection, node_id, one
 from kpro_graph.execution.ids import decode
 from kpro_graph.schema.failures import EmergencyNotPossible, InvalidCpr, UnknownCitizen, UnknownReference, rejecting
@@ -119,7 +120,13 @@ class EmergencyMutations:
         """Open a record."""
         async with info.context.change() as change:
             row = await emergencies.open_record(change, input.cpr, input.reason)
-        await info.context.viewer.renew()
+        viewer = info.context.viewer
+        actor = viewer.actor
+        try:
+            await viewer.renew()
+        except KproError:
+            # Rights that end meanwhile do not undo what was recorded; whoever did it is told, as the one they were.
+            viewer.actor, viewer.refusal = actor, None
         return EmergencyAccessRecorded(municipality_id=row.municipality_id, key=row.id)
 
     @strawberry.mutation(description="Record what was found about an emergency access. Role: Sikkerhedsmedarbejder.")

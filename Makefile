@@ -69,7 +69,7 @@ check-locks:
 	@echo "The locks name no registry."
 
 prove: $(VENV)/.prove $(if $(wildcard $(NODE)/package-lock.json),$(VENV)/.node) ## Run the long proofs
-	@$(BIN)/pytest -m prove $(PYTEST)
+	@$(BIN)/pytest -m prove -n $(WORKERS) --dist loadfile $(PYTEST)
 
 bench: $(VENV)/.bench-node ## Measure the API beside other GraphQL servers, more than an hour; BENCH_CITIZENS= and others make it short
 	@$(BIN)/python benchmarks/execution --write

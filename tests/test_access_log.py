@@ -418,6 +418,8 @@ async def test_a_citizen_reads_in_plain_danish_who_saw_what_newest_first(api: Ap
 async def test_a_citizens_own_looks_are_in_the_log_and_can_be_told_apart(api: Api) -> None:
     episode = await an_episode(api)
     citizen = await the_citizen(api, episode)
+    async with api.product.database.read(await a_viewer(api, episode), "Somebody") as reading:
+        reading.saw(101, episode["citizen_id"], ("identity",))
     await told(api, citizen, MINE)
     own = (await told(api, citizen, MINE, own=True, first=1))["me"]["accessLog"]["nodes"][0]
     assert (own["who"], own["own"], own["purpose"], own["text"]) == ("Borgeren selv", True, "OWN", "Så adgangslog.")

@@ -196,7 +196,7 @@ def _unjudge(schema: Any, municipality: int) -> None:
         origin: Any = getattr(definition, "origin", None)
         source = getattr(origin, "source", None)
         if source is not None:
-            origin.source = dataclasses.replace(source, visible=lambda _: everything)
+            origin.source = dataclasses.replace(source, visible=lambda _: everything, within={}, tenants=None)
         for field in getattr(definition, "fields", ()):
             if not isinstance(field, DeclaredField):
                 continue

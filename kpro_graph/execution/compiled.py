@@ -34,16 +34,16 @@ from graphql import (
     validate,
     visit,
 )
-from graphql.execution.values import get_variable_values
 
 from kpro_graph.errors import Refused, Unavailable
 from kpro_graph.execution.assembly import Assemble, Run, compile_assembly, rows_of
-from kpro_graph.execution.planning import plan, read_arguments
+from kpro_graph.execution.inputs import InvalidVariables, Variables, read_arguments
+from kpro_graph.execution.planning import plan
 from kpro_graph.execution.reference import Loading, note
 from kpro_graph.execution.selection import by_key, declaration
-from kpro_graph.execution.shapes import Given, Level, Plan, Unplannable
+from kpro_graph.execution.shapes import Given, Plan, Unplannable
 from kpro_graph.execution.values import Fault
-from kpro_graph.execution.writing import SKIPPED, Asked, Statement, ask, write
+from kpro_graph.execution.writing import SKIPPED, Asked, Judged, Statement, ask, judge, write
 
 __all__ = ["Compiler", "NotCompiled", "Prepared", "Subscribed", "answer"]
 
@@ -60,12 +60,34 @@ class NotCompiled(Exception):
         self.finished = finished or {}
 
 
+class _Judgements:
+    """What actors who asked lately may see, plan by plan; a judge says the same of the same actor every time."""
+
+    def __init__(self, size: int = 4000) -> None:
+        self._size = size
+        # An actor and a plan are kept with what is known of them, so that no other object takes on their identity.
+        self._known: OrderedDict[tuple[int, int], tuple[Any, Plan, list[Judged]]] = OrderedDict()
+
+    def of(self, plan: Plan, actor: Any) -> list[Judged]:
+        """Return what an actor may see of each level's rows."""
+        key = id(actor), id(plan)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = actor, plan, [judge(level, actor) for level in plan.levels]
+            while len(self._known) > self._size:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(key)
+        return found[2]
+
+
 @dataclass(slots=True)
 class Prepared:
     """A plan with the function that puts its answers together, and the statements written for it so far."""
 
     plan: Plan
     assemble: Assemble
+    judgements: _Judgements
     statements: dict[tuple[object, ...], Statement] = field(default_factory=dict)
 
     def statement(self, asked: Sequence[Asked]) -> Statement:
@@ -103,6 +125,7 @@ class _Operation:
     node: OperationDefinitionNode
     fragments: Mapping[str, FragmentDefinitionNode]
     choosing: tuple[str, ...]
+    variables: Variables
     prepared: dict[Hashable, Prepared | NotCompiled] = field(default_factory=dict)
 
 
@@ -120,6 +143,7 @@ class Compiler:
         self._strawberry = schema
         self._schema: GraphQLSchema = schema._schema
         self._size = size
+        self._judgements = _Judgements()
         self._operations: OrderedDict[tuple[str, str | None], _Operation | NotCompiled] = OrderedDict()
         self.counts: Counter[str] = Counter()
 
@@ -211,13 +235,13 @@ class Compiler:
         fragments = {each.name.value: each for each in parsed.definitions if isinstance(each, FragmentDefinitionNode)}
         finder = _FindsChoices()
         visit(parsed, finder)
-        return _Operation(operation, fragments, tuple(sorted(finder.names)))
+        return _Operation(operation, fragments, tuple(sorted(finder.names)), Variables(self._schema, operation))
 
     def _coerced(self, operation: _Operation, variables: Mapping[str, Any] | None) -> Any:
-        coerced = get_variable_values(self._schema, operation.node.variable_definitions or (), dict(variables or {}))
-        if isinstance(coerced, list):
-            raise NotCompiled("the variables are not valid")
-        return coerced
+        try:
+            return operation.variables.read(variables)
+        except InvalidVariables as error:
+            raise NotCompiled("the variables are not valid") from error
 
     def _prepared(self, operation: _Operation, variables: Any) -> Prepared:
         root = self._schema.query_type
@@ -233,7 +257,7 @@ class Compiler:
         if found is None:
             try:
                 made = plan(self._schema, operation.fragments, variables, type_, nodes, self._strawberry)
-                found = Prepared(made, compile_assembly(made))
+                found = Prepared(made, compile_assembly(made), self._judgements)
             except Unplannable as reason:
                 found = NotCompiled(str(reason))
             operation.prepared[choices] = found
@@ -315,19 +339,16 @@ async def answer(prepared: Prepared, root: object, variables: Any, context: Any)
         if not definition.allowed(actor):  # type: ignore[misc]
             raise NotCompiled("a field is not open to the actor")
     try:
-        givens = await _givens(made, root, variables, context)
-        asked: list[Asked] = []
-        for level in made.levels:
-            beneath = isinstance(level.parent, Level) and asked[level.parent.number].skipped
-            asked.append(SKIPPED if beneath else _ask(level, givens, actor, variables, loading))
+        givens = [root] if len(made.givens) == 1 else await _givens(made, root, variables, context)
+        asked = _ask(prepared, givens, actor, variables, loading.cursors)
     except (Refused, GraphQLError) as error:
         raise NotCompiled("an argument or an object at hand is refused") from error
     run = Run(givens, asked, loading.cursors, len(made.levels))
     row: Any = made.nothing
     reading = None
-    if any(not each.skipped for each in asked):
+    if not all(each.skipped for each in asked):
         statement = prepared.statement(asked)
-        reading = await loading.reading()
+        reading = await loading.first()
         values = [value for each in asked for value in each.values()]
         row = statement.gather(await reading.fetch(statement.sql, values))
     try:
@@ -337,19 +358,12 @@ async def answer(prepared: Prepared, root: object, variables: Any, context: Any)
         raise
     except Exception as error:
         raise NotCompiled(f"the answer could not be put together ({type(error).__name__})") from error
-    if any(level.relation.search for level in made.levels) or reading is not None:
-        reading = reading or await loading.reading()
-        for level in made.levels:
-            places = [level.columns.get(name) if name else None for name in _noted(level)]
-            for rows in run.seen[level.number]:
-                seen = ([None if place is None else each[place] for place in places] for each in rows)
-                note(reading, level.cls, frozenset(level.groups), seen, search=level.relation.search)
+    for level, seen in zip(made.levels, run.seen, strict=True):
+        search = level.relation.search
+        if seen or search:
+            reading = reading or await loading.first()
+            note(reading, level.cls, level.groups, seen, search=search)
     return data
-
-
-def _noted(level: Level) -> tuple[str | None, ...]:
-    source = level.cls.source
-    return source.tenant, source.subject, source.questionnaire
 
 
 async def _givens(made: Plan, root: object, variables: Any, context: Any) -> list[Any]:
@@ -368,25 +382,31 @@ async def _givens(made: Plan, root: object, variables: Any, context: Any) -> lis
     return givens
 
 
-def _ask(level: Level, givens: Sequence[Any], actor: Any, variables: Any, loading: Loading) -> Asked:
-    hung: dict[str, object] = {}
-    if isinstance(level.parent, Given):
-        given = givens[level.parent.number]
-        hung = {own: getattr(given, theirs, None) for own, theirs in level.relation.by.items()}
-    return ask(level, actor, level.arguments(variables), loading.cursors, hung)
+def _ask(prepared: Prepared, givens: Sequence[Any], actor: Any, variables: Any, cursors: Any) -> list[Asked]:
+    """Return what this run asks of each level."""
+    asked: list[Asked] = []
+    for level, judged in zip(prepared.plan.levels, prepared.judgements.of(prepared.plan, actor), strict=True):
+        hung: Mapping[str, object] = {}
+        if isinstance(level.parent, Given):
+            given = givens[level.parent.number]
+            hung = {own: getattr(given, theirs, None) for own, theirs in level.relation.by.items()}
+        elif asked[level.parent.number].skipped:
+            asked.append(SKIPPED)
+            continue
+        asked.append(ask(level, judged, level.arguments(variables), cursors, hung))
+    return asked
 
 
 async def _batch(made: Plan, row: Any, run: Run, context: Any) -> None:
     """Call each batch function once with all rows of its level."""
-    info = SimpleNamespace(context=context)
     for level in made.levels:
         if not level.batches:
             continue
-        names = list(level.columns)
+        info = SimpleNamespace(context=context)
         rows = []
-        for values in rows_of(level, row, run, made.columns):
+        for values in rows_of(level, row, run):
             made_row = level.cls.__new__(level.cls)
-            made_row.row = dict(zip(names, values, strict=False))
+            made_row.row = {name: values[place] for name, place in level.columns.items()}
             rows.append(made_row)
         for number, batch in enumerate(level.batches):
             given = list(await batch.declared.function(rows, info)) if rows else []

@@ -18,18 +18,14 @@ from graphql import (
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
-    VariableNode,
-    Visitor,
     get_named_type,
     get_nullable_type,
     is_leaf_type,
     is_object_type,
-    visit,
 )
-from graphql.execution.values import get_argument_values
-from strawberry.types.arguments import convert_arguments
 
 from kpro_graph.execution.fields import Batched, Column, DeclaredField, Lookup, Member, Relation, Row, Stored, by_id
+from kpro_graph.execution.inputs import read_arguments
 from kpro_graph.execution.selection import by_key, declaration
 from kpro_graph.execution.shapes import (
     Arguments,
@@ -46,12 +42,14 @@ from kpro_graph.execution.shapes import (
     Page,
     Part,
     Plan,
+    Record,
     Sub,
     Unplannable,
     Value,
 )
+from kpro_graph.execution.values import as_written
 
-__all__ = ["plan", "read_arguments"]
+__all__ = ["plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +88,10 @@ class _Planner:
         self._allowed: list[DeclaredField] = []
 
     def plan(self, type_: GraphQLObjectType, nodes: Sequence[Any]) -> Plan:
-        root = Given(0)
+        root = Given(0, Record())
         self._givens.append(root)
         shape = self._given(root, type_, nodes)
-        return Plan(shape, self._givens, self._levels, self._allowed)
+        return Plan(shape, root.record, self._givens, self._levels, self._allowed)
 
     def _given(self, given: Given, type_: GraphQLObjectType, nodes: Sequence[Any]) -> Object:
         entries: dict[str, Entry] = {}
@@ -108,7 +106,7 @@ class _Planner:
         if isinstance(definition, DeclaredField):
             self._note_allowed(definition)
             if isinstance(definition.declared, Relation):
-                return self._relation(given, given.levels, type_, name, definition, definition.declared, nodes)
+                return self._relation(given, type_, name, definition, definition.declared, nodes)
             if isinstance(definition.declared, Lookup):
                 return self._lookup(given, type_, name, definition, nodes)
             raise Unplannable(f"{type_.name}.{name} is read from a row that is not there")
@@ -117,7 +115,7 @@ class _Planner:
             if not definition.metadata.get("given") or not is_object_type(named):
                 raise Unplannable(f"{type_.name}.{name} has a resolver of its own")
             sub = Given(
-                len(self._givens), given, definition.base_resolver.wrapped_func,
+                len(self._givens), given.record, given, definition.base_resolver.wrapped_func,
                 self._arguments(graphql_field, nodes[0], definition),
             )  # fmt: skip
             self._givens.append(sub)
@@ -162,7 +160,7 @@ class _Planner:
             if not issubclass(cls, Row):
                 raise Unplannable(f"{possible.name} is not read from a row")
             relation = Relation("one", {}, arguments=(by_id(cls.prefix, ""),))
-            level = self._level(given, given.levels, f"{type_.name}.{name}", cls, definition, relation, arguments)
+            level = self._level(given, f"{type_.name}.{name}", cls, definition, relation, arguments)
             rows.append(Nested(level, self._row(level, possible, nodes)))
             level.groups = level.groups or {cls.group}
         return Choice(tuple(rows))
@@ -170,7 +168,6 @@ class _Planner:
     def _level(
         self,
         parent: Level | Given,
-        siblings: list[Level],
         listing: str,
         cls: type[Row],
         definition: DeclaredField,
@@ -179,13 +176,6 @@ class _Planner:
     ) -> Level:
         level = Level(len(self._levels), definition, relation, cls, parent, listing, arguments)
         self._levels.append(level)
-        siblings.append(level)
-        within = isinstance(parent, Level) and parent.cls.source.table in cls.source.within
-        # Rows within a row are of its questionnaire, which is noted with it.
-        about = None if within else cls.source.questionnaire
-        for column in (cls.source.key, cls.source.tenant, cls.source.subject, about):
-            if column:
-                level.column(column)
         return level
 
     def _row(self, level: Level, type_: GraphQLObjectType, nodes: Sequence[Any]) -> Object:
@@ -208,6 +198,8 @@ class _Planner:
         match definition.declared:
             case Column() as declared:
                 column = declared.name or definition.python_name
+                if declared.convert is None:
+                    column = as_written(column, graphql_field.type)
                 if declared.shown is not None:
                     column = definition.shown_as
                     level.shown[column] = definition
@@ -219,7 +211,7 @@ class _Planner:
             case Relation() as relation:
                 for column in relation.by.values():
                     level.column(column)
-                return self._relation(level, level.nested, type_, name, definition, relation, nodes)
+                return self._relation(level, type_, name, definition, relation, nodes)
             case Batched() as batched:
                 for column in batched.needs:
                     level.column(column)
@@ -251,7 +243,6 @@ class _Planner:
     def _relation(
         self,
         parent: Level | Given,
-        siblings: list[Level],
         type_: GraphQLObjectType,
         name: str,
         definition: DeclaredField,
@@ -266,7 +257,6 @@ class _Planner:
             raise Unplannable(f"{type_.name}.{name} can be of several types")
         level = self._level(
             parent,
-            siblings,
             f"{type_.name}.{name}",
             row_type.extensions["strawberry-definition"].origin,
             definition,
@@ -301,7 +291,7 @@ class _Planner:
                     level.cursors |= not {"startCursor", "endCursor"}.isdisjoint(asked.values())
                     entries[key] = (name, {key: info.name if n == "__typename" else n for key, n in asked.items()})
                 case "totalCount":
-                    level.counted = True
+                    level.counting()
                     entries[key] = (name, None)
                 case "__typename":
                     entries[key] = (name, type_.name)
@@ -337,38 +327,3 @@ class _Planner:
 
     def _arguments(self, graphql_field: GraphQLField, node: FieldNode, definition: Any) -> Arguments:
         return read_arguments(self._schema, graphql_field, node, definition)
-
-
-def read_arguments(schema: Any, graphql_field: GraphQLField, node: FieldNode, definition: Any) -> Arguments:
-    """Return how a field's arguments are found: at once where the document holds them, else from variables."""
-    if not graphql_field.args:
-        return lambda _variables: {}
-    converter = schema.schema_converter
-
-    def read(variables: Any) -> Mapping[str, Any]:
-        given = get_argument_values(graphql_field, node, variables)
-        converted: Mapping[str, Any] = convert_arguments(
-            given, definition.arguments, converter.scalar_registry, schema.config
-        )
-        return converted
-
-    if _uses_variables(node):
-        return read
-    known = read(None)
-    return lambda _variables: known
-
-
-class _Finds(Visitor):
-    """Finds out whether a variable is used."""
-
-    found = False
-
-    def enter_variable(self, _node: VariableNode, *_: Any) -> None:
-        self.found = True
-
-
-def _uses_variables(node: FieldNode) -> bool:
-    finder = _Finds()
-    for argument in node.arguments or ():
-        visit(argument, finder)
-    return finder.found

@@ -52,6 +52,7 @@ _LIMITS = {
     "statement_timeout": "30000",
     # Statements are short and many; compiling one costs more than it ever gives back.
     "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
     "idle_in_transaction_session_timeout": "60000",
 }
 # A line of the access log that the server has not written to its disk is no line, whatever the role's or the server's

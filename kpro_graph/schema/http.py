@@ -25,6 +25,7 @@ from kpro_graph.actors import Credentials
 from kpro_graph.browsers import CONTEXT_HEADER, LISTENING, SESSION, Browsers
 from kpro_graph.errors import ContextRequired, KproError, NotAuthenticated, Unavailable
 from kpro_graph.recognition import Recognition
+from kpro_graph.schema.audiences import Following
 from kpro_graph.schema.context import Answer, Application, Viewer
 from kpro_graph.schema.entry import KproSchema
 from kpro_graph.schema.reception import CLEARED
@@ -41,15 +42,22 @@ class _Socket(BaseGraphQLTransportWSHandler[Viewer, None]):
     """Sends an answer that is JSON already as it is: the same text to everybody it is for."""
 
     async def _send_result_stream(self, operation: Any, result_source: Any) -> None:
+        socket = cast("ASGIWebSocketAdapter", self.websocket).ws
+        head = f'{{"id":{json.dumps(operation.id)},"type":"next","payload":'
+
+        async def straight(text: str) -> None:
+            with suppress(WebSocketDisconnect):
+                await socket.send_text(f"{head}{text}}}")
+
         async def others() -> AsyncGenerator[Any, None]:
             async for result in result_source:
                 if isinstance(result, Answer):
-                    head = f'{{"id":{json.dumps(operation.id)},"type":"next","payload":'
-                    with suppress(WebSocketDisconnect):
-                        await cast("ASGIWebSocketAdapter", self.websocket).ws.send_text(head + result.text + "}")
+                    await straight(result.text)
                 else:
                     yield result
 
+        if isinstance(result_source, Following):
+            result_source.straight = straight
         await super()._send_result_stream(operation, others())
 
 

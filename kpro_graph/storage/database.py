@@ -25,7 +25,7 @@ from kpro_graph.events import Happened
 from kpro_graph.storage import log
 from kpro_graph.storage.cipher import Cipher
 from kpro_graph.storage.owner import saying_when_away
-from kpro_graph.storage.tables import Event, new_id
+from kpro_graph.storage.tables import new_id
 
 __all__ = ["Change", "Database", "Reading", "model_config"]
 
@@ -69,6 +69,27 @@ _ENTER_SESSION = _ENTER.replace(", true)", ", false)")
 
 # Behind a pooler a connection was opened by somebody else, so its limits are stated in each transaction.
 _ENTER_POOLED = _ENTER + "".join(f", set_config('{name}', '{value}', true)" for name, value in _LIMITS.items())
+
+
+# The first of its arguments follow those of the lines of the access log, where there are any. The arrays come through a
+# subquery for the reason they do there.
+def _telling(first: int) -> str:
+    m, i, t, c, g, k, s, v = (f"${first + n}" for n in range(8))
+    return f"""
+    INSERT INTO event (municipality_id, id, type, citizen_id, care_team_id, subject_type, subject_id, subject_version,
+                       recorded_at)
+    SELECT {m}, happened.*, statement_timestamp()
+    FROM (
+        SELECT {i}::uuid[] AS i, {t}::text[] AS t, {c}::uuid[] AS c, {g}::uuid[] AS g, {k}::text[] AS k,
+               {s}::uuid[] AS s, {v}::integer[] AS v
+        OFFSET 0
+    ) given, unnest(given.i, given.t, given.c, given.g, given.k, given.s, given.v) AS happened
+    """  # noqa: S608 - numbers of arguments
+
+
+# All that a change ends with is one statement: lines, events, and the word that there are some.
+_TELL = f"WITH told AS ({_telling(1)}) SELECT pg_notify('kpro_recorded', '')"
+_NOTE_AND_TELL = f"WITH noted AS ({log.INSERT}), told AS ({_telling(19)}) SELECT pg_notify('kpro_recorded', '')"
 
 
 def _is_about_text(error: BaseException | None) -> bool:
@@ -181,20 +202,23 @@ class Change(Reading):
         self._happened.append(happened)
 
     async def _finish(self) -> None:
-        for happened in self._happened:
-            await Event.create(
-                using_db=self.using,
-                municipality_id=self.actor.municipality,
-                type=happened.type.value,
-                citizen_id=happened.citizen_id,
-                care_team_id=happened.care_team_id,
-                subject_type=happened.subject_type,
-                subject_id=happened.subject_id,
-                subject_version=happened.subject_version,
-            )
-        await super()._finish()
-        if self._happened:
-            await self._connection.execute("SELECT pg_notify('kpro_recorded', '')")
+        told = self._happened
+        if not told:
+            await super()._finish()
+            return
+        await self._connection.execute(
+            _NOTE_AND_TELL if self._seen else _TELL,
+            *(log.lines(self._act, self._seen) if self._seen else ()),
+            self.actor.municipality,
+            # Later ids sort after earlier ones, which is the order events of one moment have.
+            sorted(new_id() for _ in told),
+            [each.type.value for each in told],
+            [each.citizen_id for each in told],
+            [each.care_team_id for each in told],
+            [each.subject_type for each in told],
+            [each.subject_id for each in told],
+            [each.subject_version for each in told],
+        )
 
     @property
     def _looked(self) -> log.Seen:

@@ -183,7 +183,13 @@ class Product:
             await migrate(self.databases.need("owner"))
         api = self.databases.need("api")
         pooled = self.settings.pooled
-        self.database = await Database.open(api, self._cipher(secret), size=self.settings.connections, pooled=pooled)
+        self.database = await Database.open(
+            api,
+            self._cipher(secret),
+            size=self.settings.connections,
+            pooled=pooled,
+            deadline=self.settings.deadline,
+        )
         self._ending.push_async_callback(self.database.close)
         await self._open_sign_in(secret)
         await self.host.start()

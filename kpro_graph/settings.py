@@ -105,6 +105,13 @@ class Settings:
         default=10,
         metadata={"variable": "KPRO_CONNECTIONS", "help": "database connections of one API process"},
     )
+    deadline: int = field(
+        default=30,
+        metadata={
+            "variable": "KPRO_DEADLINE",
+            "help": "seconds an operation, or one delivery of a subscription, may take before it is broken off",
+        },
+    )
     allowed_origins: tuple[str, ...] = field(
         default=(),
         metadata={"variable": "KPRO_ALLOWED_ORIGINS", "help": "origins, comma separated, that may open subscriptions"},
@@ -182,7 +189,9 @@ def _parsed(name: str, text: str, variable: str) -> object:
     match name:
         case "folder" | "plugins_folder" | "access_log_heads" | "identity_providers":
             return Path(text)
-        case "connections" | "session_idle" | "session_longest" | "reception_code" | "reception_idle" | "recognition":
+        case "session_idle" | "session_longest" | "reception_code" | "reception_idle" | "recognition":
+            return _number(text, variable, *_NUMBERS[name])
+        case "connections" | "deadline":
             return _number(text, variable, *_NUMBERS[name])
         case "public_url":
             return _public_url(text, variable)
@@ -221,6 +230,7 @@ def _public_url(text: str, variable: str) -> str:
 
 _NUMBERS = {
     "connections": (1, 500, ""),
+    "deadline": (1, 300, " of seconds"),
     "session_idle": (1, 1440, " of minutes"),
     "session_longest": (1, 1440, " of minutes"),
     "reception_code": (1, 60, " of minutes"),

@@ -5,6 +5,7 @@ Everything an operation read is committed to the access log before its result le
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +17,7 @@ from kpro_graph.errors import KproError, NotAuthenticated
 from kpro_graph.execution import Cursors, Loading
 from kpro_graph.reception import ReceptionTimes
 from kpro_graph.relay import Feed
+from kpro_graph.schema.deadline import Deadline
 from kpro_graph.storage.database import Change, Database, Reading
 from kpro_graph.storage.log import Act, Seen
 
@@ -58,6 +60,8 @@ class Viewer:
     connection_params: dict[str, Any] | None = None
     trace: str = ""
     headers: Any = field(default_factory=dict)
+    # Comes to its end when whoever sent the request has gone away.
+    leaving: Callable[[], Awaitable[object]] | None = None
     # Results of mutations that have run, by key, when the reference execution takes over what came after them.
     finished: Mapping[str, object] = field(default_factory=dict)
 
@@ -93,6 +97,7 @@ class Operation:
         self.statements = 0
         # Compiled, an operation reads with one statement, which is a snapshot by itself.
         self.compiled = False
+        self.deadline: Deadline | None = None
         self._ending = AsyncExitStack()
         self._reading: Reading | None = None
         self._loading: Loading | None = None
@@ -131,14 +136,21 @@ class Operation:
         else:
             reading = database.read(self.actor, self.name, trace=self.trace, delivery=self.delivery)
         self._reading = await self._ending.enter_async_context(reading)
+        if self.deadline is None:
+            # A delivery that nobody else breaks off: its statements are, each when the delivery is to be over.
+            self._reading.until = asyncio.get_running_loop().time() + database.deadline
         return self._reading
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[Change]:
         """Open a change; what was read before it is settled first, what is read after it sees its result."""
         await self.settle()
-        async with self.application.database.change(self.actor, self.name, trace=self.trace) as change:
-            yield change
+        deadline = self.deadline or Deadline(self.application.database.deadline)
+        with deadline.changing():
+            async with self.application.database.change(
+                self.actor, self.name, trace=self.trace, committing=deadline.hold
+            ) as change:
+                yield change
         self.statements += change.statements
 
     async def _closed(self, *, break_off: bool = False) -> AsyncExitStack:

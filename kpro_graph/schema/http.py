@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 from cross_web import HTTPException
@@ -102,6 +103,8 @@ class Endpoint(GraphQL[Viewer, None]):
     ) -> Any:
         """Answer an operation that was posted by the compiled execution, where it can be; all others as they come."""
         query, variables = request_data.query, request_data.variables
+        # The body has been read, so whatever comes now says that the client has left.
+        context.leaving = partial(_until_left, request.receive)
         if request.method != "POST" or not isinstance(query, str) or not isinstance(variables, (dict, type(None))):
             return await super().execute_single(
                 request, request_adapter, sub_response, context, root_value, request_data
@@ -221,6 +224,11 @@ def _closing_silently(send: Send) -> Send:
         await send(message)
 
     return closing
+
+
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:

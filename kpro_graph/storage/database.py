@@ -20,11 +20,11 @@ from tortoise.context import TortoiseContext, _current_context
 from tortoise.exceptions import OperationalError
 
 from kpro_graph.actors import Actor
-from kpro_graph.errors import BadInput, ConfigurationError, Rejected
+from kpro_graph.errors import BadInput, ConfigurationError, DeadlineExceeded, Rejected, Unavailable
 from kpro_graph.events import Happened
 from kpro_graph.storage import log
 from kpro_graph.storage.cipher import Cipher
-from kpro_graph.storage.owner import saying_when_away
+from kpro_graph.storage.owner import AWAY, saying_when_away
 from kpro_graph.storage.tables import Event, new_id
 
 __all__ = ["Change", "Database", "Reading", "model_config"]
@@ -48,12 +48,10 @@ WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
   )
   AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
 """
-_LIMITS = {
-    "statement_timeout": "30000",
-    # Statements are short and many; compiling one costs more than it ever gives back.
-    "jit": "off",
-    "idle_in_transaction_session_timeout": "60000",
-}
+# Seconds the server waits after the deadline, at which a statement is cancelled, before it ends one by itself.
+_GRACE = 5
+# Seconds a server has to roll back; one that does not answer to that loses the connection.
+_TO_UNDO = 5
 # A line of the access log that the server has not written to its disk is no line, whatever the role's or the server's
 # setting is; a stronger one stays.
 _ENTER = """
@@ -66,8 +64,32 @@ SELECT set_config('kpro.municipalities', $1, true),
 _ENTER_SESSION = _ENTER.replace(", true)", ", false)")
 
 
-# Behind a pooler a connection was opened by somebody else, so its limits are stated in each transaction.
-_ENTER_POOLED = _ENTER + "".join(f", set_config('{name}', '{value}', true)" for name, value in _LIMITS.items())
+def _limits(deadline: float) -> dict[str, str]:
+    milliseconds = int((deadline + _GRACE) * 1000)
+    return {
+        "statement_timeout": str(milliseconds),
+        # Statements are short and many; compiling one costs more than it ever gives back.
+        "jit": "off",
+        "idle_in_transaction_session_timeout": str(2 * milliseconds),
+    }
+
+
+def _entering_pooled(deadline: float) -> str:
+    """Behind a pooler a connection was opened by somebody else, so its limits are stated in each transaction."""
+    return _ENTER + "".join(f", set_config('{name}', '{value}', true)" for name, value in _limits(deadline).items())
+
+
+async def _undo(connection: Any, transaction: Any) -> None:
+    try:
+        async with asyncio.timeout(_TO_UNDO):
+            await transaction.rollback()
+    except Exception:
+        # A connection that is lost takes its transaction with it.
+        connection.terminate()
+
+
+def _nothing() -> None:
+    """Do nothing before a change is committed."""
 
 
 def _is_about_text(error: BaseException | None) -> bool:
@@ -117,18 +139,33 @@ class Reading:
         self.operation_id = new_id()
         self.trace = trace or secrets.token_hex(16)
         self.statements = 0
+        self.until: float | None = None
         self._connection = connection
         self._lock = asyncio.Lock()
         self._over = False
         self._seen: dict[tuple[int, UUID | None, str], log.Sight] = {}
 
     async def fetch(self, sql: str, arguments: Sequence[object] = ()) -> list[Any]:
-        """Run one statement and return its rows. Concurrent callers take turns: a connection does one at a time."""
+        """Run one statement and return its rows. Concurrent callers take turns: a connection does one at a time.
+
+        ``until``, by the event loop's clock, is when statements are broken off that nobody else would break off.
+
+        Raises:
+            Unavailable: the server is away.
+            DeadlineExceeded: the statement was not done by then.
+        """
         async with self._lock:
             if self._over:
                 raise RuntimeError("the reading has ended")
             self.statements += 1
-            rows: list[Any] = await self._connection.fetch(sql, *arguments)
+            left = None if self.until is None else max(self.until - asyncio.get_running_loop().time(), 0.001)
+            try:
+                rows: list[Any] = await self._connection.fetch(sql, *arguments, timeout=left)
+            except AWAY as error:
+                if left is not None and isinstance(error, TimeoutError):
+                    raise DeadlineExceeded from error
+                with saying_when_away():
+                    raise
             return rows
 
     def saw(
@@ -205,20 +242,34 @@ class Change(Reading):
 class Database:
     """A pool of connections as the API's role, and the two ways to use it."""
 
-    def __init__(self, pool: Any, size: int, cipher: Cipher, models: TortoiseContext, *, pooled: bool = False) -> None:
+    def __init__(
+        self,
+        pool: Any,
+        size: int,
+        cipher: Cipher,
+        models: TortoiseContext,
+        *,
+        pooled: bool = False,
+        deadline: float = 30,
+    ) -> None:
         self.cipher = cipher
+        self.deadline = deadline
         self._models = models
         self._pool = pool
         self._pooled = pooled
+        self._enter = _entering_pooled(deadline) if pooled else _ENTER
         # asyncpg's own queue lets newcomers overtake; this gate is first come, first served.
         self._gate = asyncio.Semaphore(size)
 
     @classmethod
-    async def open(cls, dsn: str, cipher: Cipher, *, size: int = 10, pooled: bool = False) -> Database:
+    async def open(
+        cls, dsn: str, cipher: Cipher, *, size: int = 10, pooled: bool = False, deadline: float = 30
+    ) -> Database:
         """Connect and prove that the walls stand.
 
         ``pooled`` says that a transaction pooler stands between: then nothing is kept on a connection from one
-        transaction to the next, prepared statements included.
+        transaction to the next, prepared statements included. ``deadline`` is how many seconds an operation may take;
+        whoever runs one ends it then, which cancels its statement, and the server ends one by itself soon after.
 
         Raises:
             ConfigurationError: the role could bypass row-level security, a table has none, or a pooler was not said.
@@ -238,9 +289,9 @@ class Database:
                     max_size=size,
                     connection_class=_Connection,
                     init=_learn_types,
-                    command_timeout=30,
+                    command_timeout=deadline + _GRACE,
                     # A pooler refuses to pass limits on when it is connected to.
-                    server_settings={"application_name": "kpro_graph", **({} if pooled else _LIMITS)},
+                    server_settings={"application_name": "kpro_graph", **({} if pooled else _limits(deadline))},
                     **({"statement_cache_size": 0} if pooled else {}),
                 )
             except asyncpg.ProtocolViolationError as error:
@@ -254,7 +305,7 @@ class Database:
                 raise ConfigurationError(
                     "KPRO_DATABASE_URL is refused by the server: check user, password and database name"
                 ) from error
-        database = cls(pool, size, cipher, models, pooled=pooled)
+        database = cls(pool, size, cipher, models, pooled=pooled, deadline=deadline)
         try:
             await database._prove_walls()
         except BaseException:
@@ -283,15 +334,29 @@ class Database:
                 raise ConfigurationError("the database has no tables yet: run `kpro migrate`")
 
     @asynccontextmanager
-    async def _session(self, municipalities: Iterable[int], isolation: str) -> AsyncIterator[Any]:
+    async def _session(
+        self, municipalities: Iterable[int], isolation: str, committing: Callable[[], None] | None = None
+    ) -> AsyncIterator[Any]:
         with saying_when_away():
-            async with (
-                self._gate,
-                self._pool.acquire(timeout=10) as connection,
-                connection.transaction(isolation=isolation),
-            ):
-                await connection.execute(_ENTER_POOLED if self._pooled else _ENTER, _scope(municipalities))
-                yield connection
+            async with self._gate, self._pool.acquire(timeout=10) as connection:
+                transaction = connection.transaction(isolation=isolation)
+                await transaction.start()
+                try:
+                    await connection.execute(self._enter, _scope(municipalities))
+                    yield connection
+                except BaseException:
+                    await _undo(connection, transaction)
+                    raise
+                if committing is None:
+                    await transaction.commit()
+                    return
+                committing()
+                try:
+                    await transaction.commit()
+                except AWAY as error:
+                    raise Unavailable(
+                        "the database went away while a change was committed; whether it was made is not known"
+                    ) from error
 
     @asynccontextmanager
     async def peek(self, *municipalities: int) -> AsyncIterator[Any]:
@@ -352,17 +417,20 @@ class Database:
             await log.write(connection, replace(act, viewers=viewers), sent)
 
     @asynccontextmanager
-    async def change(self, actor: Actor, operation: str = "", *, trace: str = "") -> AsyncIterator[Change]:
+    async def change(
+        self, actor: Actor, operation: str = "", *, trace: str = "", committing: Callable[[], None] = _nothing
+    ) -> AsyncIterator[Change]:
         """Open one change as the actor; an exception in the block leaves nothing behind.
 
         Only what was looked at stays in the access log when the change is rejected: a rejection is an answer too.
+        ``committing`` is called when nothing but the commit is left: whoever breaks it off cannot know its outcome.
 
         Raises:
             BadInput: a text of the caller's cannot be kept.
         """
         looked: tuple[log.Act, log.Seen] | None = None
         try:
-            async with self._session((actor.municipality,), "read_committed") as connection:
+            async with self._session((actor.municipality,), "read_committed", committing) as connection:
                 # Tortoise finds its models' dialect through a context variable; it is this task's alone, so changes
                 # that overlap do not meet. Its own pool is never opened: statements run on the session's connection.
                 token = _current_context.set(self._models)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,7 +34,7 @@ class Rehearsal(Database):
 
     @asynccontextmanager
     async def _session(
-        self, municipalities: Iterable[int], isolation: str, committing: Callable[[], None] | None = None
+        self, municipalities: Iterable[int], isolation: str, commit: Callable[[Any, Any], Awaitable[None]] | None = None
     ) -> AsyncIterator[Any]:
         async with self._turn, self._only.transaction():
             await self._only.execute(_ENTER, _scope(self.scope or municipalities))

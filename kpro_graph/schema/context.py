@@ -21,7 +21,11 @@ from kpro_graph.schema.deadline import Deadline
 from kpro_graph.storage.database import Change, Database, Reading
 from kpro_graph.storage.log import Act, Seen
 
-__all__ = ["Answer", "Application", "Operation", "Viewer"]
+__all__ = ["POSITION", "Answer", "Application", "Operation", "Viewer"]
+
+
+POSITION = "Kpro-Position"
+"""The header that tells how far a replica must have come to know of a change; whoever sends it back reads that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,15 @@ class Application:
     feed: Feed
     reception: ReceptionTimes = field(default_factory=ReceptionTimes)
     explaining: bool = False
+
+    def known(self, told: str | None) -> int | None:
+        """Return the position that a caller was told and says again; None, what no replica reaches, if it is none."""
+        if self.database.replicas is None:
+            return None
+        if not told:
+            return 0
+        opened = self.cursors.open(POSITION, told, ("bigint",))
+        return None if opened is None else int(str(opened[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +73,8 @@ class Viewer:
     connection_params: dict[str, Any] | None = None
     trace: str = ""
     headers: Any = field(default_factory=dict)
+    # The position of the latest change of theirs that they know of, 0 for none; None: only the primary is asked.
+    known: int | None = None
     # Comes to its end when whoever sent the request has gone away.
     leaving: Callable[[], Awaitable[object]] | None = None
     # Results of mutations that have run, by key, when the reference execution takes over what came after them.
@@ -98,6 +113,8 @@ class Operation:
         # Compiled, an operation reads with one statement, which is a snapshot by itself.
         self.compiled = False
         self.deadline: Deadline | None = None
+        # Nothing is changed in it, so that a replica may be read from.
+        self.looking = False
         self._ending = AsyncExitStack()
         self._reading: Reading | None = None
         self._loading: Loading | None = None
@@ -131,10 +148,11 @@ class Operation:
 
     async def _open(self) -> Reading:
         database = self.application.database
+        known = self.viewer.known if self.looking else None
         if self.compiled and self.delivery is None:
-            reading = database.look(self.actor, self.name, trace=self.trace)
+            reading = database.look(self.actor, self.name, trace=self.trace, known=known)
         else:
-            reading = database.read(self.actor, self.name, trace=self.trace, delivery=self.delivery)
+            reading = database.read(self.actor, self.name, trace=self.trace, delivery=self.delivery, known=known)
         self._reading = await self._ending.enter_async_context(reading)
         if self.deadline is None:
             # A delivery that nobody else breaks off: its statements are, each when the delivery is to be over.
@@ -152,6 +170,8 @@ class Operation:
             ) as change:
                 yield change
         self.statements += change.statements
+        if change.position is not None:
+            self.viewer.headers[POSITION] = self.application.cursors.seal(POSITION, [change.position])
 
     async def _closed(self, *, break_off: bool = False) -> AsyncExitStack:
         """Let nothing more be opened; return what is to be ended."""

@@ -13,6 +13,7 @@ from graphql import GraphQLError
 from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
+from strawberry.types.graphql import OperationType
 
 from kpro_graph.errors import DeadlineExceeded, KproError
 from kpro_graph.execution.compiled import Compiler, NotCompiled, Subscribed
@@ -20,6 +21,7 @@ from kpro_graph.schema.audiences import Audiences
 from kpro_graph.schema.context import Answer, Application, Operation, Viewer
 from kpro_graph.schema.deadline import Deadline
 from kpro_graph.schema.errors import public
+from kpro_graph.storage.replicas import ReplicaLost
 
 __all__ = ["KproSchema", "Naming"]
 
@@ -31,11 +33,10 @@ class KproSchema(strawberry.Schema):
         self, query: Any, variable_values: Any = None, context_value: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         """Run a query or mutation; its access log is committed before the result is returned."""
-        try:
-            async with _deadline(context_value) as deadline:
-                return await self._refer(deadline, query, variable_values, context_value, *args, **kwargs)
-        except DeadlineExceeded as over:
-            return _failed(over)
+        return await _attempted(
+            context_value,
+            lambda deadline: self._refer(deadline, query, variable_values, context_value, *args, **kwargs),
+        )
 
     async def _refer(
         self, deadline: Deadline, query: Any, variable_values: Any, context_value: Any, *args: Any, **kwargs: Any
@@ -47,6 +48,9 @@ class KproSchema(strawberry.Schema):
         except BaseException as error:
             await operation.abandon(error)
             raise
+        if lost := _broken_off(result, ReplicaLost):
+            await operation.abandon(lost)
+            raise lost
         return await _ended(result, operation.end)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -59,11 +63,9 @@ class KproSchema(strawberry.Schema):
         self, query: str, variables: dict[str, Any] | None, viewer: Viewer, operation_name: str | None
     ) -> Answer | Any:
         """Run a query or mutation compiled, or else as `execute` does; its log is committed before it returns."""
-        try:
-            async with _deadline(viewer) as deadline:
-                return await self._answer(deadline, query, variables, viewer, operation_name)
-        except DeadlineExceeded as over:
-            return _failed(over)
+        return await _attempted(
+            viewer, lambda deadline: self._answer(deadline, query, variables, viewer, operation_name)
+        )
 
     async def _answer(
         self,
@@ -83,6 +85,9 @@ class KproSchema(strawberry.Schema):
             viewer.finished = reason.finished
             viewer.explain(f"reference; {reason.reason}")
             return await self._refer(deadline, query, variables, viewer, operation_name=operation_name)
+        except ReplicaLost as lost:
+            await operation.abandon(lost)
+            raise
         except Exception as error:
             fault = error
             try:
@@ -141,7 +146,7 @@ class KproSchema(strawberry.Schema):
     async def _each(self, operation: Operation, results: Any) -> AsyncIterator[Any]:
         try:
             async for result in results:
-                if over := _broken_off(result):
+                if over := _broken_off(result, DeadlineExceeded):
                     # Whoever subscribed goes on from the last cursor.
                     await operation.abandon(over)
                     yield _failed(over)
@@ -171,6 +176,13 @@ class Naming(SchemaExtension):
         context.context.name = context.operation_name or ""
         yield
 
+    def on_validate(self) -> Iterator[None]:
+        """Note whether nothing is changed, which is known once the document is parsed."""
+        yield
+        context = self.execution_context
+        if context.graphql_document is not None and context.operation_type is OperationType.QUERY:
+            context.context.looking = True
+
 
 def _open_to(subscribed: Subscribed, viewer: Viewer) -> bool:
     """Say whether every field asked for is one this actor may have; else each delivery holds an error."""
@@ -180,18 +192,28 @@ def _open_to(subscribed: Subscribed, viewer: Viewer) -> bool:
     )
 
 
-def _deadline(viewer: Any) -> Deadline:
+async def _attempted(viewer: Any, run: Callable[[Deadline], Awaitable[Any]]) -> Any:
+    """Run an operation until its deadline, and once more on the primary where a replica has let it down."""
     assert isinstance(viewer, Viewer)
-    return Deadline(viewer.application.database.deadline, viewer.leaving)
+    try:
+        async with Deadline(viewer.application.database.deadline, viewer.leaving) as deadline:
+            try:
+                return await run(deadline)
+            except ReplicaLost:
+                viewer.known = None
+                return await run(deadline)
+    except DeadlineExceeded as over:
+        return _failed(over)
 
 
 def _failed(error: Exception) -> ExecutionResult:
     return ExecutionResult(data=None, errors=public([GraphQLError("", original_error=error)]))
 
 
-def _broken_off(result: Any) -> DeadlineExceeded | None:
+def _broken_off(result: Any, by: type[KproError]) -> KproError | None:
+    """Return the first error of this kind that a field ended in; what the others gave is not sent then."""
     for error in getattr(result, "errors", None) or ():
-        if isinstance(error.original_error, DeadlineExceeded):
+        if isinstance(error.original_error, by):
             return error.original_error
     return None
 

@@ -26,7 +26,7 @@ from kpro_graph.actors import Credentials
 from kpro_graph.browsers import CONTEXT_HEADER, LISTENING, SESSION, Browsers
 from kpro_graph.errors import ContextRequired, KproError, NotAuthenticated, Unavailable
 from kpro_graph.recognition import Recognition
-from kpro_graph.schema.context import Answer, Application, Viewer
+from kpro_graph.schema.context import POSITION, Answer, Application, Viewer
 from kpro_graph.schema.entry import KproSchema
 from kpro_graph.schema.reception import CLEARED
 
@@ -141,6 +141,7 @@ class Endpoint(GraphQL[Viewer, None]):
         # What is answered is about people; nothing on the way keeps it.
         viewer.headers = cast("Response", response).headers
         viewer.headers["Cache-Control"] = "no-store"
+        viewer.known = self._application.known(request.headers.get(POSITION))
         context = request.headers.get(CONTEXT_HEADER, "")
         header = request.headers.get("authorization")
         if header is not None:

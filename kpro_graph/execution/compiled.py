@@ -150,7 +150,8 @@ class Compiler:
     async def run(
         self, document: str, variables: Mapping[str, Any] | None, operation_name: str | None, context: Any
     ) -> bytes:
-        """Return the answer as JSON. ``context`` has ``loading``, as in the reference execution, and is told ``name``.
+        """Return the answer as JSON. ``context`` has ``loading``, as in the reference execution, and is told ``name``,
+        and with ``looking`` that nothing is changed.
 
         What was read is noted with the reading; committing it before the bytes leave is the caller's.
 
@@ -276,6 +277,7 @@ class Compiler:
         if operation.node.operation is OperationType.MUTATION:
             return await self._change(operation, coerced, context)
         prepared = self._prepared(operation, coerced)
+        context.looking = True
         return msgspec.json.encode({"data": await answer(prepared, None, coerced, context)})
 
     async def _change(self, operation: _Operation, variables: Any, context: Any) -> bytes:

@@ -36,6 +36,7 @@ from kpro_graph.actors import Actor
 from kpro_graph.errors import Unavailable
 from kpro_graph.execution.compiled import NotCompiled, Subscribed, answer
 from kpro_graph.schema.context import Answer, Application, Operation, Viewer
+from kpro_graph.schema.deadline import Deadline
 from kpro_graph.schema.errors import public
 
 __all__ = ["AT_ONCE", "Audiences", "Followed", "Following", "start"]
@@ -206,7 +207,8 @@ class _Audience:
             return
         viewer = next(iter(self.members)).viewer
         looking = Operation(viewer)
-        happened = await self._asked.followed.read(looking, self._asked.subscribed.arguments, self.position, head)
+        async with Deadline(self._audiences.application.database.deadline):
+            happened = await self._asked.followed.read(looking, self._asked.subscribed.arguments, self.position, head)
         for each in happened:
             to = [member for member in self.members if member.position < each["position"]]
             if to:
@@ -329,7 +331,8 @@ class Audiences:
             await viewer.renew()
             operation = Operation(viewer)
             asked.followed.may_listen(operation.actor)
-            happened = await asked.followed.read(operation, asked.subscribed.arguments, position, to)
+            async with Deadline(self.application.database.deadline):
+                happened = await asked.followed.read(operation, asked.subscribed.arguments, position, to)
             for each in happened:
                 result = await self.answer(asked, viewer, (operation.actor.id,), each)
                 position = each["position"]
@@ -340,9 +343,20 @@ class Audiences:
     async def answer(
         self, asked: _Asked, viewer: Viewer, viewers: tuple[UUID, ...], happened: Any
     ) -> Answer | ExecutionResult:
-        """Put one update together once; its line, which lists the viewers, is committed before this returns."""
+        """Put one update together once; its line, which lists the viewers, is committed before this returns.
+
+        Raises:
+            DeadlineExceeded: the delivery took too long; it is not sent.
+        """
+        async with Deadline(self.application.database.deadline) as deadline:
+            return await self._answer(deadline, asked, viewer, viewers, happened)
+
+    async def _answer(
+        self, deadline: Deadline, asked: _Asked, viewer: Viewer, viewers: tuple[UUID, ...], happened: Any
+    ) -> Answer | ExecutionResult:
         subscribed, database = asked.subscribed, self.application.database
         operation = Operation(viewer, subscribed.name)
+        operation.deadline = deadline
         operation.delivery = lambda act, seen: database.deliver(viewers, act, seen)
         payload = asked.followed.payload(self.application, happened)
         try:

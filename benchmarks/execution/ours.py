@@ -96,9 +96,16 @@ class Unguarded(Database):
         """Accept the role."""
 
     @asynccontextmanager
-    async def _session(self, municipalities: Any, isolation: str) -> AsyncIterator[Any]:
-        async with self._gate, self._pool.acquire() as connection, connection.transaction(isolation=isolation):
-            yield connection
+    async def _session(self, municipalities: Any, isolation: str, commit: Any = None) -> AsyncIterator[Any]:
+        async with self._gate, self._pool.acquire() as connection:
+            transaction = connection.transaction(isolation=isolation)
+            await transaction.start()
+            try:
+                yield connection
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await (transaction.commit() if commit is None else commit(connection, transaction))
 
     async def fetch(self, sql: str, arguments: Sequence[object]) -> list[Any]:
         """Run one statement by itself."""

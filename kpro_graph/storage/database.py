@@ -283,8 +283,7 @@ class Database:
         pool = await open_pool(dsn, size=size, pooled=pooled, deadline=deadline)
         database = cls(pool, size, cipher, models, pooled=pooled, deadline=deadline)
         try:
-            async with pool.acquire() as connection:
-                await prove_walls(connection)
+            await database._prove_walls()
             if replicas:
                 database.replicas = await Replicas.open(
                     dsn,
@@ -308,6 +307,10 @@ class Database:
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
+
+    async def _prove_walls(self) -> None:
+        async with self._pool.acquire() as connection:
+            await prove_walls(connection)
 
     @asynccontextmanager
     async def _session(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
 
@@ -10,20 +12,22 @@ from kpro_graph.actors import Actor, RepresentationKind
 from kpro_graph.execution import NOTHING, Condition
 
 __all__ = [
+    "ABOVE",
     "CONSENTED",
     "EVERYTHING",
+    "ITSELF",
+    "ITS_CITIZENS",
     "ITS_EPISODE",
+    "OF_ABOVE",
     "OF_ITS_RESPONSE",
     "SUBMITTED",
+    "Episode",
     "Held",
     "among",
     "any_of",
     "handed",
     "opened",
     "own",
-    "own_episodes",
-    "still_held",
-    "through",
 ]
 
 EVERYTHING = Condition("true")
@@ -49,39 +53,63 @@ def among(column: str, name: str, ids: Sequence[UUID]) -> Condition:
     return Condition(f"{{t}}.{column} = ANY({{{name}}})", {name: list(ids)}, {name: "uuid[]"})
 
 
-def _episodes(episode: str, condition: str, name: str, ids: Sequence[UUID], *, consented: bool = False) -> Condition:
-    """Return the rows whose episode the municipality still holds and whose column is among the ids."""
-    in_force = " AND judged.consented_until > now()" if consented else ""
-    return Condition(
-        "EXISTS (SELECT FROM episode_of_care judged WHERE judged.municipality_id = {t}.municipality_id"
-        f" AND {episode} AND judged.handed_over_to IS NULL{in_force} AND judged.{condition} = ANY({{{name}}}))",
-        {name: list(ids)},
-        {name: "uuid[]"},
-    )
-
-
-def still_held(episode: str, *, consented: bool = False) -> Condition:
-    """Return the rows whose episode the municipality still holds, whosever it is: what a system may have."""
-    in_force = " AND judged.consented_until > now()" if consented else ""
-    return Condition(
-        "EXISTS (SELECT FROM episode_of_care judged WHERE judged.municipality_id = {t}.municipality_id"
-        f" AND {episode} AND judged.handed_over_to IS NULL{in_force})"
-    )
-
-
-ITS_EPISODE = "judged.id = {t}.episode_id"
-OF_ITS_RESPONSE = (
-    "judged.id = (SELECT held.episode_id FROM response held"
-    " WHERE held.municipality_id = {t}.municipality_id AND held.id = {t}.response_id)"
-)
-
 Held: TypeAlias = Callable[[str, str, Sequence[UUID]], Condition]
 """Ties the row at hand to a column of an episode: given the column, a name for the ids, and the ids."""
 
 
-def through(episode: str, *, consented: bool = False) -> Held:
-    """Return how a row is held through its episode: by a column of it that is among some ids."""
-    return lambda column, name, ids: _episodes(episode, column, name, ids, consented=consented)
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """The episode a row belongs to: ``tie`` finds it as ``judged``; with none, it is the row above."""
+
+    tie: str | None
+
+    def _where(
+        self, condition: str, values: Mapping[str, object] | None = None, types: Mapping[str, str] | None = None
+    ) -> Condition:
+        if self.tie is None:
+            return Condition(_JUDGED.sub(r"{above.\1}", condition), values or {}, types or {})
+        return Condition(
+            "EXISTS (SELECT FROM episode_of_care judged WHERE judged.municipality_id = {t}.municipality_id"
+            f" AND {self.tie} AND {condition})",
+            values or {},
+            types or {},
+        )
+
+    def held(self, *, consented: bool = False) -> Held:
+        """Return how a row is held: by a column of an episode that the municipality still has, among some ids."""
+        in_force = _HELD + (_IN_FORCE if consented else "")
+        return lambda column, name, ids: self._where(
+            f"{in_force} AND judged.{column} = ANY({{{name}}})", {name: list(ids)}, {name: "uuid[]"}
+        )
+
+    def still_held(self, *, consented: bool = False) -> Condition:
+        """Return the rows whose episode the municipality still has, whosever it is: what a system may have."""
+        return self._where(_HELD + (_IN_FORCE if consented else ""))
+
+    def own(self, actor: Actor) -> Condition:
+        """Return what belongs to the citizen's episodes; a guardian does not see those hidden from guardians."""
+        if actor.representation is not RepresentationKind.GUARDIAN:
+            return own(actor)
+        return own(actor) & self._where("NOT judged.hidden_from_guardians")
+
+
+_JUDGED = re.compile(r"judged\.(\w+)")
+_HELD = "judged.handed_over_to IS NULL"
+_IN_FORCE = " AND judged.consented_until > now()"
+ITSELF = Episode("judged.id = {t}.id")
+ITS_EPISODE = Episode("judged.id = {t}.episode_id")
+ITS_CITIZENS = Episode("judged.citizen_id = {t}.id")
+OF_ITS_RESPONSE = Episode(
+    "judged.id = (SELECT held.episode_id FROM response held"
+    " WHERE held.municipality_id = {t}.municipality_id AND held.id = {t}.response_id)"
+)
+ABOVE = Episode(None)
+"""The episode that a row is read from."""
+
+OF_ABOVE = (
+    "handed_over_to", "consented_until", "care_team_id", "organisation_unit_id", "citizen_id", "hidden_from_guardians",
+)  # fmt: skip
+"""The columns of an episode by which what is read from it is judged."""
 
 
 def opened(actor: Actor, held: Held, citizen: str = "citizen_id") -> list[Condition]:
@@ -104,16 +132,6 @@ def opened(actor: Actor, held: Held, citizen: str = "citizen_id") -> list[Condit
 def own(actor: Actor, column: str = "citizen_id") -> Condition:
     """Return the rows of the citizen who acts or is represented; at a reception computer there are none."""
     return NOTHING if actor.assignments is not None else among(column, "own", actor.citizens)
-
-
-def own_episodes(actor: Actor, episode: str) -> Condition:
-    """Return what belongs to the citizen's episodes; a guardian does not see those hidden from guardians."""
-    if actor.representation is not RepresentationKind.GUARDIAN:
-        return own(actor)
-    return own(actor) & Condition(
-        "NOT EXISTS (SELECT FROM episode_of_care hidden WHERE hidden.municipality_id = {t}.municipality_id"
-        f" AND {episode} AND hidden.hidden_from_guardians)"
-    )
 
 
 def handed(actor: Actor, column: str) -> Condition:

@@ -11,24 +11,26 @@ from typing import Any
 
 from kpro_graph.access import reception
 from kpro_graph.access.conditions import (
+    ABOVE,
     CONSENTED,
     EVERYTHING,
+    ITS_CITIZENS,
     ITS_EPISODE,
+    ITSELF,
+    OF_ABOVE,
     OF_ITS_RESPONSE,
     SUBMITTED,
+    Episode,
     Held,
     among,
     any_of,
     handed,
     opened,
     own,
-    own_episodes,
-    still_held,
-    through,
 )
 from kpro_graph.access.matrix import EDITORS, MATRIX, READERS, Permission, Scope, holders
 from kpro_graph.actors import Actor, ActorKind, RepresentationKind, Right, Role
-from kpro_graph.execution import NOTHING, Condition, Source
+from kpro_graph.execution import NOTHING, Condition, Source, Within
 from kpro_graph.storage import tables
 
 __all__ = [
@@ -80,7 +82,7 @@ def _source(
     visible: Callable[[Actor], Condition],
     subject: str | None = None,
     questionnaire: str | None = None,
-    within: Mapping[str, Callable[[Actor], Condition]] | None = None,
+    within: Mapping[str, Within] | None = None,
     *,
     abroad: bool = False,
 ) -> Source:
@@ -140,7 +142,7 @@ def _citizen(actor: Actor) -> Condition:
         case ActorKind.EMPLOYEE:
             allowed = opened(actor, among, "id")
             if teams := actor.teams(*READERS):
-                allowed.append(through("judged.citizen_id = {t}.id")("care_team_id", "teams", teams))
+                allowed.append(ITS_CITIZENS.held()("care_team_id", "teams", teams))
             return any_of(allowed)
     return NOTHING
 
@@ -158,7 +160,7 @@ def _staffs_episodes(actor: Actor, held: Held) -> Condition:
 def _episode(actor: Actor) -> Condition:
     match actor.kind:
         case ActorKind.CITIZEN:
-            return own_episodes(actor, "hidden.id = {t}.id")
+            return ITSELF.own(actor)
         case ActorKind.EMPLOYEE:
             return _staffs_episodes(actor, among) & Condition("{t}.handed_over_to IS NULL")
         case ActorKind.SYSTEM if actor.has(Role.INTEGRATOR):
@@ -166,38 +168,45 @@ def _episode(actor: Actor) -> Condition:
     return NOTHING
 
 
-def _of_episode(actor: Actor) -> Condition:
+def _citizen_of_episode(actor: Actor) -> Condition:
+    """Judge the citizen of an episode that is at hand, which for most is why they may see the citizen."""
+    by_any = _citizen(actor)
+    if actor.kind is not ActorKind.EMPLOYEE or by_any == EVERYTHING or not (teams := actor.teams(*READERS)):
+        return by_any
+    return any_of([ABOVE.held()("care_team_id", "teams", teams), by_any])
+
+
+def _of_episode(actor: Actor, episode: Episode = ITS_EPISODE) -> Condition:
     """Judge assignments and consents: whoever sees the episode."""
     match actor.kind:
         case ActorKind.CITIZEN:
-            return own_episodes(actor, "hidden.id = {t}.episode_id")
+            return episode.own(actor)
         case ActorKind.EMPLOYEE:
-            return _staffs_episodes(actor, through(ITS_EPISODE))
+            return _staffs_episodes(actor, episode.held())
         case ActorKind.SYSTEM if actor.has(Role.INTEGRATOR):
-            return still_held(ITS_EPISODE)
+            return episode.still_held()
     return NOTHING
 
 
-def _assignment(actor: Actor) -> Condition:
+def _assignment(actor: Actor, episode: Episode = ITS_EPISODE) -> Condition:
     if actor.assignments is not None:
         return handed(actor, "id") & Condition("{t}.status IN ('requested', 'in-progress')")
-    return _of_episode(actor)
+    return _of_episode(actor, episode)
 
 
-def _response(actor: Actor) -> Condition:
+def _response(actor: Actor, episode: Episode = ITS_EPISODE) -> Condition:
     match actor.kind:
         case ActorKind.CITIZEN if actor.assignments is not None:
             return handed(actor, "assignment_id") & Condition("{t}.submitted_at IS NULL AND {t}.amends_id IS NULL")
         case ActorKind.CITIZEN:
-            return own_episodes(actor, "hidden.id = {t}.episode_id") & any_of(_rightfully(actor, "{t}"))
+            return episode.own(actor) & any_of(_rightfully(actor, "{t}"))
         case ActorKind.EMPLOYEE:
-            held = through(ITS_EPISODE)
-            allowed = opened(actor, held)
+            allowed = opened(actor, episode.held())
             if teams := actor.teams(*READERS):
-                allowed.append(through(ITS_EPISODE, consented=True)("care_team_id", "teams", teams))
+                allowed.append(episode.held(consented=True)("care_team_id", "teams", teams))
             return any_of([SUBMITTED & any_of(allowed), _typed_for_citizens(actor)])
         case ActorKind.SYSTEM if actor.has(Role.INTEGRATOR):
-            return SUBMITTED & still_held(ITS_EPISODE, consented=True)
+            return SUBMITTED & episode.still_held(consented=True)
     return NOTHING
 
 
@@ -205,7 +214,7 @@ def _typed_for_citizens(actor: Actor) -> Condition:
     """Return the drafts the actor is typing for citizens of their teams: nobody else of the staff sees them."""
     if not (teams := actor.teams(*holders(Permission.ASSIST))):
         return NOTHING
-    theirs = through(ITS_EPISODE, consented=True)("care_team_id", "assisting", teams)
+    theirs = ITS_EPISODE.held(consented=True)("care_team_id", "assisting", teams)
     return theirs & Condition(
         "{t}.submitted_at IS NULL AND {t}.typed_by = {typist}", {"typist": actor.id}, {"typist": "uuid"}
     )
@@ -267,12 +276,12 @@ def _staffs_findings(actor: Actor) -> Condition:
     """Judge what was made of a response, for those who read it."""
     match actor.kind:
         case ActorKind.EMPLOYEE:
-            allowed = opened(actor, through(OF_ITS_RESPONSE))
+            allowed = opened(actor, OF_ITS_RESPONSE.held())
             if teams := actor.teams(*READERS):
-                allowed.append(through(OF_ITS_RESPONSE, consented=True)("care_team_id", "teams", teams))
+                allowed.append(OF_ITS_RESPONSE.held(consented=True)("care_team_id", "teams", teams))
             return any_of(allowed)
         case ActorKind.SYSTEM if actor.has(Role.INTEGRATOR) and actor.may_have_answers:
-            return still_held(OF_ITS_RESPONSE, consented=True)
+            return OF_ITS_RESPONSE.still_held(consented=True)
     return NOTHING
 
 
@@ -443,22 +452,38 @@ def _access_log(actor: Actor) -> Condition:
     return NOTHING
 
 
+def _from_episode(judge: Callable[[Actor], Condition], own: str = "episode_id", its: str = "id") -> dict[str, Within]:
+    return {"episode_of_care": Within(judge, {"municipality_id": "municipality_id", own: its}, OF_ABOVE)}
+
+
+_PART = {"municipality_id": "municipality_id", "response_id": "id"}
+_OF_RESPONSE = {"response": Within(_findings_within, _PART, part=True)}
+
 MUNICIPALITY = _source(tables.Municipality, _all, abroad=True)
 ORGANISATION_UNIT = _source(tables.OrganisationUnit, _organisation_unit)
 EMPLOYEE = _source(tables.Employee, _for_staff)
 CARE_TEAM = _source(tables.CareTeam, _care_team)
-CITIZEN = _source(tables.Citizen, _citizen, subject="id")
+CITIZEN = _source(tables.Citizen, _citizen, subject="id", within=_from_episode(_citizen_of_episode, "id", "citizen_id"))
 REPRESENTATION = _source(tables.Representation, _representation, subject="citizen_id")
 EPISODE = _source(tables.EpisodeOfCare, _episode, subject="citizen_id")
-CONSENT = _source(tables.Consent, _of_episode, subject="citizen_id")
+CONSENT = _source(
+    tables.Consent, _of_episode, subject="citizen_id", within=_from_episode(lambda actor: _of_episode(actor, ABOVE))
+)
 QUESTIONNAIRE = _source(tables.Questionnaire, _questionnaire, abroad=True)
 RULE_SET = _source(tables.RuleSet, _for_staff, abroad=True)
-ASSIGNMENT = _source(tables.Assignment, _assignment, subject="citizen_id")
-RESPONSE = _source(tables.Response, _response, "citizen_id", "questionnaire_url")
+ASSIGNMENT = _source(
+    tables.Assignment, _assignment, subject="citizen_id", within=_from_episode(lambda actor: _assignment(actor, ABOVE))
+)
+RESPONSE = _source(
+    tables.Response,
+    _response,
+    "citizen_id",
+    "questionnaire_url",
+    within=_from_episode(lambda actor: _response(actor, ABOVE)),
+)
 DRAFT_ANSWER = _source(tables.DraftAnswer, _draft_answer, "citizen_id", "questionnaire_url")
-_WITHIN = {"response": _findings_within}
-SCORE = _source(tables.Score, _score, "citizen_id", "questionnaire_url", _WITHIN)
-INTERPRETATION = _source(tables.Interpretation, _score, "citizen_id", "questionnaire_url", _WITHIN)
+SCORE = _source(tables.Score, _score, "citizen_id", "questionnaire_url", _OF_RESPONSE)
+INTERPRETATION = _source(tables.Interpretation, _score, "citizen_id", "questionnaire_url", _OF_RESPONSE)
 EMERGENCY_ACCESS = _source(tables.EmergencyAccess, _emergency_access, subject="citizen_id")
 RECEPTION_DEVICE = _source(tables.ReceptionDevice, reception.device)
 RECEPTION_SESSION = _source(tables.ReceptionSession, reception.session, subject="citizen_id")

@@ -21,7 +21,7 @@ from kpro_graph.execution.fields import (
 )
 from kpro_graph.execution.paging import Connection, Cursors, PageInfo
 from kpro_graph.execution.reference import Loading, load
-from kpro_graph.execution.sources import NOTHING, Condition, Order, Source, Term
+from kpro_graph.execution.sources import NOTHING, Condition, Order, Source, Term, Within
 
 __all__ = [
     "NOTHING",
@@ -36,6 +36,7 @@ __all__ = [
     "Row",
     "Source",
     "Term",
+    "Within",
     "batched",
     "by_id",
     "column",

@@ -263,7 +263,10 @@ async def load(info: Any, type_: GraphQLObjectType, key: UUID) -> Any:
 def _conditions(
     relation: Relation, source: Source, above: str, actor: Any, kwargs: Mapping[str, Any]
 ) -> list[Condition]:
-    conditions = [*source.reached(relation.by, actor), source.seen_from(above, actor)]
+    # Of the row above nothing is at hand here but its keys.
+    within = source.seen_from(above, relation.by)
+    judged = source.visible(actor) if within is None or within.needs else within.visible(actor)
+    conditions = [*source.reached(relation.by, actor), judged]
     if relation.judged is not None:
         conditions.append(relation.judged(actor))
     if relation.where is not None:

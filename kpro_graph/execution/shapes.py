@@ -9,6 +9,7 @@ from typing import Any
 from graphql import GraphQLOutputType
 
 from kpro_graph.execution.fields import Batched, DeclaredField, Relation, Row
+from kpro_graph.execution.sources import Within
 
 __all__ = [
     "Arguments",
@@ -124,6 +125,9 @@ class Level:
         else:
             self.record = Record(self)
             self.rows = above.add(Slot(self))
+        if isinstance(self.parent, Level) and self.judged is not None:
+            for needed in self.judged.needs:
+                self.parent.column(needed)
         if self.noted:
             source = self.cls.source
             for name in (source.tenant, source.subject, source.questionnaire):
@@ -136,10 +140,17 @@ class Level:
         return self.relation.shape == "one"
 
     @property
+    def judged(self) -> Within | None:
+        """How its rows are judged by the row they hang on, if by that."""
+        if not isinstance(self.parent, Level):
+            return None
+        return self.cls.source.seen_from(self.parent.cls.source.table, self.relation.by)
+
+    @property
     def within(self) -> bool:
         """Whether its rows are of the subject and the questionnaire of the row they hang on."""
-        above = self.parent
-        return isinstance(above, Level) and above.noted and above.cls.source.table in self.cls.source.within
+        noted = isinstance(self.parent, Level) and self.parent.noted
+        return noted and self.judged is not None and self.judged.part
 
     @property
     def subject(self) -> Level:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["NOTHING", "Condition", "Order", "Source", "Statement", "Term"]
+__all__ = ["NOTHING", "Condition", "Order", "Source", "Statement", "Term", "Within"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,22 @@ class Order:
         return Condition("(" + " OR ".join(alternatives) + ")", named, types)
 
 
+@dataclass(frozen=True, slots=True)
+class Within:
+    """How rows are judged that are read from a row of another table, which the actor is known to see.
+
+    It holds where they are tied to that row by at least the columns of ``by``, theirs to the other's. ``visible`` gives
+    the condition for whoever asks; it may speak of the row above as ``{above.COLUMN}``, with the columns that ``needs``
+    names. It lets through what the rows' own judge does. Rows that are ``part`` of the one above are of its subject and
+    its questionnaire.
+    """
+
+    visible: Callable[[Any], Condition]
+    by: Mapping[str, str]
+    needs: tuple[str, ...] = ()
+    part: bool = False
+
+
 @dataclass(frozen=True)
 class Source:
     """A table as the API reads it.
@@ -83,7 +99,7 @@ class Source:
     questionnaire whose URL stands in the column ``questionnaire``. ``computed`` are columns that the table does not
     have, as expressions over the row (``{t}``); a subject or a questionnaire may be one of them. ``within`` judges rows
     that are read from a row of another table, by its name: an actor who sees that row needs no second look at what made
-    them see it. Such rows are of the same subject and questionnaire. ``tenants`` gives, for whoever asks, the condition
+    them see it. ``tenants`` gives, for whoever asks, the condition
     of the tenants they may see rows of; rows that no row above ties to its tenant are tied by it, which an index needs.
     """
 
@@ -95,12 +111,13 @@ class Source:
     subject: str | None = None
     questionnaire: str | None = None
     computed: Mapping[str, str] = field(default_factory=dict)
-    within: Mapping[str, Callable[[Any], Condition]] = field(default_factory=dict)
+    within: Mapping[str, Within] = field(default_factory=dict)
     tenants: Callable[[Any], Condition] | None = None
 
-    def seen_from(self, table: str, actor: Any) -> Condition:
-        """Return the condition of the rows an actor may see of those that belong to a row of this table they see."""
-        return self.within.get(table, self.visible)(actor)
+    def seen_from(self, table: str, by: Mapping[str, str]) -> Within | None:
+        """Return how rows are judged that are read from a row of this table, tied to it so; None: as ever."""
+        within = self.within.get(table)
+        return within if within is not None and within.by.items() <= by.items() else None
 
     def reached(self, by: Mapping[str, str], actor: Any) -> tuple[Condition, ...]:
         """Return the condition of the actor's tenants, where ``by`` ties the rows to none already."""

@@ -9,6 +9,7 @@ connection.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,8 +44,8 @@ class Judged:
 def judge(level: Level, actor: Any) -> Judged:
     """Return what an actor may see of a level's rows."""
     relation, source = level.relation, level.cls.source
-    above = level.parent.cls.source.table if isinstance(level.parent, Level) else ""
-    conditions = [*source.reached(relation.by, actor), source.seen_from(above, actor)]
+    judged = source.visible(actor) if level.judged is None else level.judged.visible(actor)
+    conditions = [*source.reached(relation.by, actor), judged]
     if relation.judged is not None:
         conditions.append(relation.judged(actor))
     if relation.where is not None:
@@ -254,7 +255,7 @@ class _Writer:
         for name in condition.values:
             self._types.append(condition.types.get(name, "text"))
             places[name] = f"${len(self._types)}::{self._types[-1]}"
-        return condition.sql.format(t=alias, **places)
+        return condition.sql.format(t=alias, above=_ABOVE, **places)
 
     def _values(self, record: Record) -> list[str]:
         return [self._value(slot) for slot in record.slots]
@@ -321,12 +322,26 @@ class _Writer:
         """Return the conditions together with what ties the rows to their parent's, which are joined or around them."""
         parent, tied = level.parent, []
         if isinstance(parent, Level):
-            above = parent.record.level
-            around = "r" if above is None else f"s{above.number}"
-            for own, theirs in level.relation.by.items():
-                key = f"{around}.c{parent.columns[theirs]}" if joined else f'{_alias(parent)}."{theirs}"'
-                tied.append(f'{_alias(level)}."{own}" = {key}')
+            record = parent.record.level
+            around = "r" if record is None else f"s{record.number}"
+
+            def above(name: str) -> str:
+                return f"{around}.c{parent.columns[name]}" if joined else f'{_alias(parent)}."{name}"'
+
+            tied = [f'{_alias(level)}."{own}" = {above(theirs)}' for own, theirs in level.relation.by.items()]
+            conditions = [_OF_ABOVE.sub(lambda found: above(found[1]), condition) for condition in conditions]
         return " AND ".join([*tied, *(f"({condition})" for condition in conditions)]) or "true"
+
+
+class _Above:
+    """Keeps places for the columns of the row above; where that lies, is known when the condition is used."""
+
+    def __getattr__(self, name: str) -> str:
+        return f"\0{name}\0"
+
+
+_ABOVE = _Above()
+_OF_ABOVE = re.compile("\0(\\w+)\0")
 
 
 def _alias(level: Level) -> str:

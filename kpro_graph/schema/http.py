@@ -38,6 +38,10 @@ _LARGEST_FRAME = 1_000_000
 # W3C Trace Context: version, trace-id, parent-id, flags; a later version may add to it.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 
+# How ordinary requests say that they are JSON, and how others ask for an answer in parts.
+_JSON = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
+_STREAMED = re.compile("event-stream|multipart")
+
 
 class _Socket(BaseGraphQLTransportWSHandler[Viewer, None]):
     """Sends an answer that is JSON already as it is: the same text to everybody it is for."""
@@ -99,6 +103,40 @@ class Endpoint(GraphQL[Viewer, None]):
         except Unavailable as error:
             response = _refusal(503, error.code, str(error), {"Retry-After": "5"})
         await response(scope, receive, send)
+
+    async def run(self, request: Any, context: Any = UNSET, root_value: Any = UNSET) -> Any:
+        """Answer one operation posted as JSON, which is what nearly every request is; anything else as it comes."""
+        asked = await self._posted(request)
+        if asked is None:
+            return await super().run(request, context, root_value)
+        response = Response(media_type="application/json")
+        viewer = await self.get_context(request, response)
+        # The body has been read, so whatever comes now says that the client has left.
+        viewer.leaving = partial(_until_left, request.receive)
+        schema = cast("KproSchema", self.schema)
+        result = await schema.answer(asked["query"], asked.get("variables"), viewer, asked.get("operationName"))
+        data = (
+            result.body if isinstance(result, Answer) else self.encode_json(await self.process_result(request, result))
+        )
+        response.body = data if isinstance(data, bytes) else data.encode()
+        response.headers["Content-Length"] = str(len(response.body))
+        return response
+
+    async def _posted(self, request: Request | WebSocket) -> dict[str, Any] | None:
+        """Return what was posted, or None where it is not one ordinary operation."""
+        if not isinstance(request, Request) or request.method != "POST":
+            return None
+        headers = request.headers
+        if headers.get("content-type", "") not in _JSON or _STREAMED.search(headers.get("accept", "")):
+            return None
+        try:
+            asked = self.decode_json(await request.body())
+        except json.JSONDecodeError:
+            return None
+        assert isinstance(asked, dict)
+        objects = (asked.get("variables"), asked.get("extensions"))
+        plain = isinstance(asked.get("query"), str) and all(each is None or isinstance(each, dict) for each in objects)
+        return asked if plain and isinstance(asked.get("operationName"), (str, type(None))) else None
 
     async def execute_single(
         self,

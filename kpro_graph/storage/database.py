@@ -70,7 +70,9 @@ def _telling(first: int) -> str:
 
 # All that a change ends with is one statement: lines, events, and the word that there are some.
 _TELL = f"WITH told AS ({_telling(1)}) SELECT pg_notify('kpro_recorded', '')"
-_NOTE_AND_TELL = f"WITH noted AS ({log.INSERT}), told AS ({_telling(19)}) SELECT pg_notify('kpro_recorded', '')"
+_NOTE_AND_TELL = (
+    f"WITH noted AS ({log.INSERT}), told AS ({_telling(log.ARGUMENTS + 1)}) SELECT pg_notify('kpro_recorded', '')"
+)
 
 
 def _is_about_text(error: BaseException | None) -> bool:
@@ -150,7 +152,10 @@ class Reading:
 
         ``fields`` are groups of fields; ``questionnaires`` the canonical URLs of what they are answers to.
         """
-        sight = self._seen.setdefault((municipality, citizen, action), log.Sight())
+        key = municipality, citizen, action
+        sight = self._seen.get(key)
+        if sight is None:
+            sight = self._seen[key] = log.Sight()
         sight.groups.update(fields)
         sight.questionnaires.update(questionnaires)
 

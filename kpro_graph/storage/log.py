@@ -7,7 +7,7 @@ Lines name people by id only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from kpro_graph import cpr
 from kpro_graph.actors import Actor, Purpose
-from kpro_graph.storage.tables import new_id
+from kpro_graph.storage.tables import new_ids
 
 __all__ = ["INSERT", "Act", "Action", "Seen", "Sight", "lines", "write"]
 
@@ -57,24 +57,25 @@ class Act:
 
 
 # The arrays come through a subquery, so that the planner cannot see how long they are: it would plan the statement anew
-# each time, which costs several times what running it does.
+# each time, which costs several times what running it does. Lines that differ in the citizen alone are of one kind.
 INSERT = """
 INSERT INTO access_log (municipality_id, id, operation_id, operation, action, citizen_id, actor_kind, actor_id, roles,
                         organisation_unit_id, care_team_id, on_behalf_of, purpose, override, fields_seen,
                         questionnaires, trace_id, viewers, protected, recorded_at)
-SELECT line.municipality_id, line.id, $8, $9, line.action, line.citizen_id, $10, $11, $12, $13, $14, $15, line.purpose,
-       line.override, line.fields_seen, string_to_array(line.questionnaires, ' '), $16, $17,
-       EXISTS (SELECT FROM episode_of_care e WHERE e.municipality_id = line.municipality_id
+SELECT given.m[line.kind], line.id, $10, $11, given.a[line.kind], line.citizen_id, $12, $13, $14, $15, $16, $17,
+       given.p[line.kind], given.o[line.kind], given.f[line.kind], string_to_array(given.q[line.kind], ' '), $18, $19,
+       EXISTS (SELECT FROM episode_of_care e WHERE e.municipality_id = given.m[line.kind]
                AND e.citizen_id = line.citizen_id AND e.hidden_from_guardians),
        statement_timestamp()
 FROM (
-    SELECT $1::integer[] AS m, $2::uuid[] AS i, $3::uuid[] AS c, $4::text[] AS a, $5::text[] AS f, $6::text[] AS q,
-           $7::boolean[] AS o, $18::text[] AS p
+    SELECT $1::uuid[] AS i, $2::uuid[] AS c, $3::smallint[] AS k, $4::integer[] AS m, $5::text[] AS a, $6::text[] AS f,
+           $7::text[] AS q, $8::boolean[] AS o, $9::text[] AS p
     OFFSET 0
-) given, unnest(given.m, given.i, given.c, given.a, given.f, given.q, given.o, given.p)
-     AS line (municipality_id, id, citizen_id, action, fields_seen, questionnaires, override, purpose)
+) given, unnest(given.i, given.c, given.k) AS line (id, citizen_id, kind)
 """
-"""Inserts the lines that `lines` returns, which are $1 to $18."""
+"""Inserts the lines that `lines` returns, which are $1 to $19."""
+
+ARGUMENTS = 19
 
 
 async def write(connection: Any, act: Act, seen: Seen) -> None:
@@ -86,20 +87,25 @@ async def write(connection: Any, act: Act, seen: Seen) -> None:
 def lines(act: Act, seen: Seen) -> tuple[object, ...]:
     """Return the lines of one operation as `INSERT` takes them."""
     actor = act.actor
-    keys: Sequence[tuple[int, UUID | None, str]] = sorted(
-        seen, key=lambda key: (key[0], key[1].int if key[1] else -1, key[2])
-    )
     opened = frozenset(actor.opened)
-    overrides = [citizen in opened for _, citizen, _ in keys]
-    return (
-        [municipality for municipality, _, _ in keys],
-        [new_id() for _ in keys],
-        [citizen for _, citizen, _ in keys],
-        [action for _, _, action in keys],
-        [" ".join(sorted(seen[key].groups)) for key in keys],
+    kinds: dict[tuple[int, str, str, str, bool], int] = {}
+    of = []
+    for (municipality, citizen, action), sight in seen.items():
         # The canonical URL of a questionnaire holds no space, so a text carries the list.
-        [" ".join(sorted(seen[key].questionnaires)) for key in keys],
-        overrides,
+        groups, questionnaires = " ".join(sorted(sight.groups)), " ".join(sorted(sight.questionnaires))
+        kind = municipality, action, groups, questionnaires, citizen in opened
+        of.append(kinds.setdefault(kind, len(kinds) + 1))
+    usual = actor.purpose.value
+    return (
+        new_ids(len(of)),
+        [citizen for _, citizen, _ in seen],
+        of,
+        [municipality for municipality, *_ in kinds],
+        [action for _, action, *_ in kinds],
+        [groups for _, _, groups, _, _ in kinds],
+        [questionnaires for *_, questionnaires, _ in kinds],
+        [override for *_, override in kinds],
+        [Purpose.EMERGENCY.value if override else usual for *_, override in kinds],
         act.id,
         # The caller chose the name, and may have put anything into it.
         cpr.redact(act.operation)[:200],
@@ -111,5 +117,4 @@ def lines(act: Act, seen: Seen) -> tuple[object, ...]:
         actor.on_behalf_of,
         act.trace,
         [str(viewer) for viewer in act.viewers],
-        [(Purpose.EMERGENCY if override else actor.purpose).value for override in overrides],
     )

@@ -29,7 +29,7 @@ from kpro_graph.storage.tables.people import (
     Representation,
 )
 from kpro_graph.storage.tables.records import AccessLogLine, AccessLogSeal, Event
-from kpro_graph.storage.tables.rows import NATIONAL_LIBRARY, new_id, shape
+from kpro_graph.storage.tables.rows import NATIONAL_LIBRARY, new_id, new_ids, shape
 from kpro_graph.storage.tables.sessions import (
     HandedAssignment,
     ReceptionDevice,
@@ -68,5 +68,6 @@ __all__ = [
     "SignInSession",
     "SpentToken",
     "new_id",
+    "new_ids",
     "shape",
 ]

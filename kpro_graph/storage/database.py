@@ -429,8 +429,15 @@ class Database:
 
     async def _write_lines(self, reading: Reading) -> None:
         """Commit the lines of what was read on a replica, on the primary; without that there is no answer."""
-        if reading._seen:
+        if not reading._seen:
+            return
+        if self._pooled:
             async with self._session(reading.actor.municipalities, "read_committed") as connection:
+                await log.write(connection, reading._act, reading._seen)
+            return
+        with saying_when_away():
+            async with self._gate, self._pool.acquire(timeout=10) as connection:
+                await connection.execute(_ENTER_SESSION, _scope(reading.actor.municipalities))
                 await log.write(connection, reading._act, reading._seen)
 
     async def deliver(self, viewers: tuple[UUID, ...], act: log.Act, seen: log.Seen) -> None:

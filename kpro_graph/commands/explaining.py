@@ -138,15 +138,16 @@ def _entry(key: str, entry: Entry, depth: int) -> Iterator[tuple[int, str]]:
             yield depth, f"{key}: at hand as {name}"
         case shapes.Batch() as batch:
             yield depth, f"{key}: computed once for all rows, of {', '.join(batch.declared.needs)}"
-        case shapes.Sub(_, inner):
-            yield depth, f"{key}: an object at hand"
+        case shapes.Sub(given, inner):
+            yield depth, f"{key}: {'several objects' if given.several else 'an object'} at hand"
             yield from _object(inner, depth + 1)
-        case shapes.Choice(rows):
-            yield depth, f"{key}: whichever of {len(rows)} types the id is of"
+        case shapes.Choice(rows) | shapes.Picks(_, rows):
+            asked = "the id" if isinstance(entry, shapes.Choice) else "each id"
+            yield depth, f"{key}: whichever of {len(rows)} types {asked} is of"
             for each in rows:
                 yield depth + 1, f"{each.object.type}: {_level(each.level)}"
                 yield from _object(each.object, depth + 2)
-        case shapes.Nested(level, inner):
+        case shapes.Nested(level, inner) | shapes.Picked(level, inner):
             yield depth, f"{key}: {_level(level)}"
             yield from _object(inner, depth + 1)
         case shapes.Page(level, entries):

@@ -35,11 +35,13 @@ from kpro_graph.execution.shapes import (
     Nested,
     Object,
     Page,
+    Picked,
+    Picks,
     Plan,
     Sub,
     Value,
 )
-from kpro_graph.execution.values import Fault, attribute_writer, document_reader, leaf_writer
+from kpro_graph.execution.values import Fault, attribute_writer, document_reader, leaf_writer, plain_writer
 
 __all__ = ["Assemble", "Run", "compile_assembly", "rows_of"]
 
@@ -124,14 +126,30 @@ class _Writer:
         return "{" + ", ".join(f"{key!r}: {entry(each)}" for key, each in shape.entries.items()) + "}"
 
     def _given(self, shape: Object, given: Given) -> str:
+        at_hand = f"g{given.number}" if given.several else f"given[{given.number}]"
+
         def entry(each: Entry) -> str:
             match each:
                 case Constant(value):
                     return repr(value)
-                case Sub(sub, inner):
-                    return f"({self._given(inner, sub)} if given[{sub.number}] is not None else {self._null()})"
+                case Sub(sub, inner, type_):
+                    made = self._given(inner, sub)
+                    if sub.several:
+                        made = f"[{made} for g{sub.number} in given[{sub.number}]]"
+                    otherwise = "F()" if is_non_null_type(type_) else "None"
+                    return f"({made} if given[{sub.number}] is not None else {otherwise})"
                 case Attribute() as attribute:
-                    return f"{self._name(attribute_writer(attribute))}(given[{given.number}])"
+                    return f"{self._name(attribute_writer(attribute))}({at_hand})"
+                case Picked(level, inner):
+                    keys = [f"r{level.number}[{level.columns[own]}]" for own in level.relation.by]
+                    theirs = [f"{at_hand}.{name}" for name in level.relation.by.values()]
+                    by_key = self._by_key(level, f"({', '.join(keys)},)", inner)
+                    return f"{by_key}.get(({', '.join(theirs)},))"
+                case Picks(ids, rows):
+                    found = [self._by_id(each.level, each.object) for each in rows]
+                    known = f"x{next(self._number)}"
+                    self._functions.append(f"{known} = {{{', '.join(f'**{each}' for each in found)}}}")
+                    return f"[{known}.get(g{ids.number}) for g{ids.number} in given[{ids.number}]]"
                 case Nested(level, inner):
                     return self._nested(level, inner, f"row[{self._columns[level.number]}]")
                 case Choice(rows):
@@ -150,8 +168,19 @@ class _Writer:
 
         return self._object(shape, entry)
 
-    def _null(self) -> str:
-        return "None"
+    def _by_id(self, level: Level, shape: Object) -> str:
+        key = level.columns[level.cls.source.key]
+        return self._by_key(level, f"({level.cls.prefix!r}, r{level.number}[{key}])", shape)
+
+    def _by_key(self, level: Level, key: str, shape: Object) -> str:
+        """Write a level's rows once, by the key that says whose they are; return what they are called."""
+        row, name = f"r{level.number}", f"k{level.number}"
+        rows = f"row[{self._columns[level.number]}] or ()"
+        if self._noting(level):
+            self._define_note(level)
+            rows = f"n{level.number}({rows})"
+        self._functions.append(f"{name} = {{{key}: {self._row(shape, level, row)} for {row} in {rows}}}")
+        return name
 
     def _row(self, shape: Object, level: Level, row: str) -> str:
         def entry(each: Entry) -> str:
@@ -166,7 +195,8 @@ class _Writer:
                     return self._maybe(type_, value, lambda each: f"{read}({each})")
                 case Batch() as batch:
                     number = level.batches.index(batch)
-                    return f"{self._name(leaf_writer(batch.type))}(next(batches[{level.number}, {number}]))"
+                    write = self._name(plain_writer(batch.type, batch.object))
+                    return f"{write}(next(batches[{level.number}, {number}]))"
                 case Nested(inner_level, inner):
                     return self._nested(inner_level, inner, f"{row}[{level.place(inner_level)}]")
                 case Page(inner_level, _) as page:

@@ -370,10 +370,20 @@ async def _givens(made: Plan, root: object, variables: Any, context: Any) -> lis
 
 def _ask(level: Level, givens: Sequence[Any], actor: Any, variables: Any, loading: Loading) -> Asked:
     hung: dict[str, object] = {}
+    if isinstance(level.parent, Given) and level.parent.several:
+        return ask(level, actor, level.arguments(variables), loading.cursors, {}, _keys(level, givens))
     if isinstance(level.parent, Given):
         given = givens[level.parent.number]
         hung = {own: getattr(given, theirs, None) for own, theirs in level.relation.by.items()}
     return ask(level, actor, level.arguments(variables), loading.cursors, hung)
+
+
+def _keys(level: Level, givens: Sequence[Any]) -> list[tuple[object, ...]]:
+    """Return, without repetition, the keys that several objects at hand have for a level's rows."""
+    assert isinstance(level.parent, Given)
+    theirs = level.relation.by.values()
+    keys = {tuple(getattr(each, name) for name in theirs): None for each in givens[level.parent.number] or ()}
+    return [key for key in keys if None not in key]
 
 
 async def _batch(made: Plan, row: Any, run: Run, context: Any) -> None:

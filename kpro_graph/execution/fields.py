@@ -18,6 +18,7 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 from strawberry.types.unset import UNSET
 
+from kpro_graph.errors import BadInput
 from kpro_graph.execution import ids, reference
 from kpro_graph.execution.sources import NOTHING, Condition, Order, Source
 
@@ -30,12 +31,14 @@ __all__ = [
     "Relation",
     "Row",
     "Stored",
+    "among_ids",
     "batched",
     "by_id",
     "column",
     "connection",
     "latest_per",
     "lookup",
+    "lookups",
     "many",
     "member",
     "node_id",
@@ -104,6 +107,21 @@ def by_id(prefix: str, description: str) -> Argument:
     )
 
 
+def among_ids(prefix: str) -> Argument:
+    """Return the argument ``ids: [ID!]!`` of a look-up of several; ids of other types match nothing."""
+    import strawberry
+
+    return Argument(
+        "ids",
+        list[strawberry.ID],
+        "{t}.id = ANY({value})",
+        "uuid[]",
+        "",
+        lambda texts: sorted({key for text in texts if (key := ids.decode(prefix, text)) is not None}) or None,
+        required=True,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """The value of one column, or of an id made from it.
@@ -157,13 +175,21 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """A row of any of an interface's types, by its public id, whose prefix says which.
+    """A row of any of an interface's types, by its public id, whose prefix says which; or one for each of several ids.
 
-    ``resolve`` is the reference execution's: called with an info and the arguments.
+    ``resolve`` is the reference execution's: called with an info and the arguments. ``most``: of so many ids at most;
+    0 where it is one.
     """
 
     resolve: Callable[[Any, Mapping[str, Any]], Any]
-    id: StrawberryArgument
+    argument: StrawberryArgument
+    most: int = 0
+
+    def bound(self, several: Sequence[str]) -> Sequence[str]:
+        """Return the ids, or refuse them where they are too many."""
+        if len(several) > self.most:
+            raise BadInput(f"at most {self.most} ids at a time", path="ids")
+        return several
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +218,7 @@ class DeclaredField(StrawberryField):
         if isinstance(declared, Relation):
             self.arguments = _graphql_arguments(declared)
         elif isinstance(declared, Lookup):
-            self.arguments = [declared.id]
+            self.arguments = [declared.argument]
 
     def __copy__(self) -> DeclaredField:
         return DeclaredField(
@@ -255,7 +281,9 @@ class DeclaredField(StrawberryField):
                 return reference.related(self, relation, source, info, kwargs)
             case Batched() as batch:
                 return reference.batch(self, batch, source, info)
-            case Lookup(resolve=resolve):
+            case Lookup(resolve=resolve) as lookup:
+                if lookup.most:
+                    lookup.bound(kwargs["ids"])
                 return resolve(info, kwargs)
 
     def check(self, actor: Any) -> None:
@@ -413,6 +441,16 @@ def lookup(resolve: Callable[[Any, Mapping[str, Any]], Any], *, description: str
     import strawberry
 
     return DeclaredField(Lookup(resolve, _argument("id", strawberry.ID, id_description)), description=description)
+
+
+def lookups(
+    resolve: Callable[[Any, Mapping[str, Any]], Any], *, description: str, ids_description: str, most: int
+) -> Any:
+    """Declare a look-up of rows by their public ids, in the ids' order; more than ``most`` are refused."""
+    import strawberry
+
+    argument = _argument("ids", list[strawberry.ID], ids_description)
+    return DeclaredField(Lookup(resolve, argument, most), description=description)
 
 
 def batched(

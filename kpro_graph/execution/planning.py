@@ -7,8 +7,10 @@ ordinary resolver, is `Unplannable` and belongs to the reference execution.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
+from uuid import UUID
 
 from graphql import (
     FieldNode,
@@ -23,13 +25,26 @@ from graphql import (
     get_named_type,
     get_nullable_type,
     is_leaf_type,
+    is_list_type,
     is_object_type,
     visit,
 )
 from graphql.execution.values import get_argument_values
 from strawberry.types.arguments import convert_arguments
 
-from kpro_graph.execution.fields import Batched, Column, DeclaredField, Lookup, Member, Relation, Row, Stored, by_id
+from kpro_graph.execution.fields import (
+    Batched,
+    Column,
+    DeclaredField,
+    Lookup,
+    Member,
+    Relation,
+    Row,
+    Stored,
+    among_ids,
+    by_id,
+)
+from kpro_graph.execution.ids import split
 from kpro_graph.execution.selection import by_key, declaration
 from kpro_graph.execution.shapes import (
     Arguments,
@@ -45,13 +60,20 @@ from kpro_graph.execution.shapes import (
     Object,
     Page,
     Part,
+    Picked,
+    Picks,
     Plan,
     Sub,
     Unplannable,
     Value,
 )
+from kpro_graph.execution.sources import Order, Term
 
 __all__ = ["plan", "read_arguments"]
+
+
+# There is at most one row for each key that is looked up; the keys bound it.
+_AS_MANY_AS_KEYS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +130,49 @@ class _Planner:
         if isinstance(definition, DeclaredField):
             self._note_allowed(definition)
             if isinstance(definition.declared, Relation):
+                if given.several:
+                    return self._picked(given, type_, name, definition, definition.declared, nodes)
                 return self._relation(given, given.levels, type_, name, definition, definition.declared, nodes)
             if isinstance(definition.declared, Lookup):
-                return self._lookup(given, type_, name, definition, nodes)
+                return self._lookup(given, type_, name, definition, definition.declared, nodes)
             raise Unplannable(f"{type_.name}.{name} is read from a row that is not there")
         if definition.base_resolver is not None:
-            named = get_nullable_type(graphql_field.type)
-            if not definition.metadata.get("given") or not is_object_type(named):
+            nullable, named = get_nullable_type(graphql_field.type), get_named_type(graphql_field.type)
+            several = is_list_type(nullable) and is_object_type(get_nullable_type(nullable.of_type))
+            if not definition.metadata.get("given") or not (several or is_object_type(nullable)) or given.several:
                 raise Unplannable(f"{type_.name}.{name} has a resolver of its own")
-            sub = Given(
-                len(self._givens), given, definition.base_resolver.wrapped_func,
-                self._arguments(graphql_field, nodes[0], definition),
-            )  # fmt: skip
-            self._givens.append(sub)
-            return Sub(sub, self._given(sub, named, nodes))
+            assert isinstance(named, GraphQLObjectType)
+            sub = self._sub(given, definition.base_resolver.wrapped_func, graphql_field, nodes[0], definition)
+            sub.several = several
+            return Sub(sub, self._given(sub, named, nodes), graphql_field.type)
         return Attribute(
             definition.python_name, graphql_field.type, self._plain(type_, name, graphql_field.type, nodes)
         )
+
+    def _sub(self, given: Given, resolve: Any, graphql_field: GraphQLField, node: FieldNode, definition: Any) -> Given:
+        sub = Given(len(self._givens), given, resolve, self._arguments(graphql_field, node, definition))
+        self._givens.append(sub)
+        return sub
+
+    def _picked(
+        self,
+        given: Given,
+        type_: GraphQLObjectType,
+        name: str,
+        definition: DeclaredField,
+        relation: Relation,
+        nodes: list[FieldNode],
+    ) -> Picked:
+        """Plan the one row of each of several objects at hand; they are read by all the objects' keys at once."""
+        if relation.shape != "one" or not relation.by:
+            raise Unplannable(f"{type_.name}.{name} is a list in each of several objects at hand")
+        terms = tuple(Term(f'{{t}}."{own}"', "") for own in relation.by)
+        together = replace(relation, shape="many", order=Order(terms), maximum=_AS_MANY_AS_KEYS)
+        entry = self._relation(given, given.levels, type_, name, definition, together, nodes)
+        assert isinstance(entry, Nested)
+        for column in relation.by:
+            entry.level.column(column)
+        return Picked(entry.level, entry.object)
 
     def _plain(
         self, type_: GraphQLObjectType, name: str, graphql_type: GraphQLOutputType, nodes: list[FieldNode]
@@ -149,9 +197,15 @@ class _Planner:
         return Object(named.name, entries)
 
     def _lookup(
-        self, given: Given, type_: GraphQLObjectType, name: str, definition: DeclaredField, nodes: list[FieldNode]
-    ) -> Choice:
-        """Plan a row of each type that the id may be of; at most one of them is there."""
+        self,
+        given: Given,
+        type_: GraphQLObjectType,
+        name: str,
+        definition: DeclaredField,
+        lookup: Lookup,
+        nodes: list[FieldNode],
+    ) -> Choice | Picks:
+        """Plan a row of each type that the id may be of, or the rows of each type that several ids may be of."""
         graphql_field = type_.fields[name]
         arguments = self._arguments(graphql_field, nodes[0], definition)
         rows = []
@@ -162,10 +216,16 @@ class _Planner:
             if not issubclass(cls, Row):
                 raise Unplannable(f"{possible.name} is not read from a row")
             relation = Relation("one", {}, arguments=(by_id(cls.prefix, ""),))
+            if lookup.most:
+                ordered = Order((Term("{t}.id", "uuid"),))
+                relation = Relation("many", {}, ordered, arguments=(among_ids(cls.prefix),), maximum=lookup.most)
             level = self._level(given, given.levels, f"{type_.name}.{name}", cls, definition, relation, arguments)
             rows.append(Nested(level, self._row(level, possible, nodes)))
             level.groups = level.groups or {cls.group}
-        return Choice(tuple(rows))
+        if not lookup.most:
+            return Choice(tuple(rows))
+        read = partial(_read_ids, lookup)
+        return Picks(self._sub(given, read, graphql_field, nodes[0], definition), tuple(rows))
 
     def _level(
         self,
@@ -223,9 +283,8 @@ class _Planner:
             case Batched() as batched:
                 for column in batched.needs:
                     level.column(column)
-                if not is_leaf_type(get_named_type(graphql_field.type)):
-                    raise Unplannable(f"{type_.name}.{name} is computed and is an object")
-                batch = Batch(definition, batched, graphql_field.type)
+                shape = self._plain(type_, name, graphql_field.type, nodes)
+                batch = Batch(definition, batched, graphql_field.type, shape)
                 level.batches.append(batch)
                 return batch
         raise Unplannable(f"{type_.name}.{name} is not read from a row")
@@ -356,6 +415,11 @@ def read_arguments(schema: Any, graphql_field: GraphQLField, node: FieldNode, de
         return read
     known = read(None)
     return lambda _variables: known
+
+
+def _read_ids(lookup: Lookup, _parent: object, *, info: Any, ids: Sequence[str]) -> list[tuple[str, UUID] | None]:
+    """Return the type's prefix and the key that each id is of, or None for what is no id."""
+    return [split(text) for text in lookup.bound(ids)]
 
 
 class _Finds(Visitor):

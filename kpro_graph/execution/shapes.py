@@ -24,6 +24,8 @@ __all__ = [
     "Object",
     "Page",
     "Part",
+    "Picked",
+    "Picks",
     "Plan",
     "Sub",
     "Unplannable",
@@ -41,13 +43,15 @@ class Unplannable(Exception):
 class Given:
     """An object that is at hand before any row is read: the root, or what a resolver marked ``given`` returns.
 
-    ``resolve`` is called with the parent object, an info and the arguments; None for the root.
+    ``resolve`` is called with the parent object, an info and the arguments; None for the root. ``several``: it is a
+    list of objects, and what is read for one of them is read for all at once.
     """
 
     number: int
     parent: Given | None = None
     resolve: Callable[..., Any] | None = None
     arguments: Arguments = lambda _variables: {}
+    several: bool = False
     levels: list[Level] = field(default_factory=list)
 
 
@@ -130,11 +134,12 @@ class Part:
 
 @dataclass(eq=False, slots=True)
 class Batch:
-    """What a batch function gives for each row of its level."""
+    """What a batch function gives for each row of its level: a leaf, plain objects, or lists of them."""
 
     definition: DeclaredField
     declared: Batched
     type: GraphQLOutputType
+    object: Object | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,25 @@ class Nested:
 class Choice:
     """The row of whichever type has it, or null."""
 
+    rows: tuple[Nested, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """The row that belongs to each of several objects at hand, by the values of ``by``; of the level, all are read."""
+
+    level: Level
+    object: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Picks:
+    """The rows that several ids are of, in the ids' order, each of whichever type; null where there is none.
+
+    ``ids`` are the prefix and the key of each, or None for what is no id.
+    """
+
+    ids: Given
     rows: tuple[Nested, ...]
 
 
@@ -171,13 +195,14 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Sub:
-    """An object at hand within another."""
+    """An object at hand within another, or several."""
 
     given: Given
     object: Object
+    type: GraphQLOutputType
 
 
-Entry = Constant | Value | Document | Part | Batch | Nested | Choice | Page | Attribute | Sub
+Entry = Constant | Value | Document | Part | Batch | Nested | Choice | Picked | Picks | Page | Attribute | Sub
 
 
 @dataclass(frozen=True, slots=True)

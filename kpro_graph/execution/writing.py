@@ -73,10 +73,18 @@ class Statement:
     gather: Callable[[Sequence[Any]], Sequence[Any]]
 
 
-def ask(level: Level, actor: Any, kwargs: Mapping[str, Any], cursors: Any, given: Mapping[str, object]) -> Asked:
+def ask(
+    level: Level,
+    actor: Any,
+    kwargs: Mapping[str, Any],
+    cursors: Any,
+    given: Mapping[str, object],
+    keys: Sequence[tuple[object, ...]] | None = None,
+) -> Asked:
     """Return what this run asks of a level.
 
-    ``given`` holds the values the level hangs on, where its parent is an object at hand.
+    ``given`` holds the values the level hangs on, where its parent is an object at hand; ``keys`` those of each, where
+    there are several.
 
     Raises:
         BadInput: a page's size or cursor is none.
@@ -97,12 +105,25 @@ def ask(level: Level, actor: Any, kwargs: Mapping[str, Any], cursors: Any, given
         Condition(f'{{t}}."{column}" = {{by}}', {"by": value}, {"by": source.columns[column]})
         for column, value in given.items()
     ]
+    if keys is not None:
+        conditions.append(_among(level, keys))
     keyed = None not in given.values()
     asked = Asked(conditions, [_shown(level, name, actor) for name in level.shown], relation.order, keyed=keyed)
     if relation.shape == "connection":
         _ask_page(level, asked, kwargs, cursors)
     asked.skipped = not keyed or any(condition.sql == NOTHING.sql for condition in asked.conditions)
     return asked
+
+
+def _among(level: Level, keys: Sequence[tuple[object, ...]]) -> Condition:
+    """Return the condition that a row has one of these keys."""
+    if not keys:
+        return NOTHING
+    names = list(level.relation.by)
+    values = {f"by_{n}": [key[n] for key in keys] for n in range(len(names))}
+    types = {f"by_{n}": f"{level.cls.source.columns[name]}[]" for n, name in enumerate(names)}
+    own, theirs = ", ".join(f'{{t}}."{name}"' for name in names), ", ".join(f"{{{each}}}" for each in values)
+    return Condition(f"({own}) IN (SELECT * FROM unnest({theirs}))", values, types)
 
 
 def _shown(level: Level, name: str, actor: Any) -> Condition:

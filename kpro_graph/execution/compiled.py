@@ -36,8 +36,9 @@ from graphql import (
 )
 from graphql.execution.values import get_variable_values
 
-from kpro_graph.errors import Refused, Unavailable
+from kpro_graph.errors import OperationTooLarge, Refused, Unavailable
 from kpro_graph.execution.assembly import Assemble, Run, compile_assembly, rows_of
+from kpro_graph.execution.limits import Limits, Measure, measure
 from kpro_graph.execution.planning import plan, read_arguments
 from kpro_graph.execution.reference import Loading, note
 from kpro_graph.execution.selection import by_key, declaration
@@ -58,6 +59,14 @@ class NotCompiled(Exception):
         super().__init__(reason)
         self.reason = reason
         self.finished = finished or {}
+
+
+class _Beyond(NotCompiled):
+    """The operation is beyond a limit; the reference execution, which has the same, says so."""
+
+    def __init__(self, error: GraphQLError) -> None:
+        super().__init__("the operation is beyond a limit")
+        self.error = error
 
 
 @dataclass(slots=True)
@@ -103,6 +112,7 @@ class _Operation:
     node: OperationDefinitionNode
     fragments: Mapping[str, FragmentDefinitionNode]
     choosing: tuple[str, ...]
+    measures: dict[Hashable, Measure | GraphQLError] = field(default_factory=dict)
     prepared: dict[Hashable, Prepared | NotCompiled] = field(default_factory=dict)
 
 
@@ -110,13 +120,19 @@ class Compiler:
     """Compiles and runs the queries and mutations of one schema; keeps the latest ``size`` operations.
 
     ``counts`` tells how often an operation was compiled (``""``) and how often it was not, by reason. ``word`` turns
-    the errors of a mutation's resolver into what callers are shown.
+    the errors of a mutation's resolver into what callers are shown. ``limits`` hold for all of them.
     """
 
     def __init__(
-        self, schema: Any, *, word: Callable[[list[GraphQLError]], list[GraphQLError]] = list, size: int = 1000
+        self,
+        schema: Any,
+        *,
+        word: Callable[[list[GraphQLError]], list[GraphQLError]] = list,
+        limits: Limits | None = None,
+        size: int = 1000,
     ) -> None:
         self._word = word
+        self._limits = limits or Limits()
         self._strawberry = schema
         self._schema: GraphQLSchema = schema._schema
         self._size = size
@@ -141,6 +157,38 @@ class Compiler:
         self.counts[""] += 1
         return answer
 
+    def bound(self, document: str, variables: Mapping[str, Any] | None, operation_name: str | None) -> None:
+        """Refuse an operation that is beyond a limit; what is wrong with it otherwise is not said here.
+
+        Raises:
+            GraphQLError: caused by `OperationTooLarge`, at the field that goes over.
+        """
+        try:
+            operation = self._operation(document, operation_name)
+            self._bound(operation, self._coerced(operation, variables))
+        except _Beyond as beyond:
+            raise beyond.error from beyond
+        except NotCompiled:
+            return
+
+    def _bound(self, operation: _Operation, variables: Any) -> None:
+        choices = tuple(bool(variables.coerced.get(name)) for name in operation.choosing)
+        found = operation.measures.get(choices)
+        if found is None:
+            root = self._schema.get_root_type(operation.node.operation)
+            assert root is not None
+            try:
+                found = measure(self._schema, operation.fragments, variables, root, [operation.node], self._limits)
+            except GraphQLError as error:
+                found = error
+            operation.measures[choices] = found
+        try:
+            if isinstance(found, GraphQLError):
+                raise found.with_traceback(None)
+            found.check(variables.coerced)
+        except GraphQLError as error:
+            raise _Beyond(error) from error
+
     def prepare(self, document: str, variables: Mapping[str, Any] | None, operation_name: str | None) -> Prepared:
         """Return the plan of an operation, made when it is met first.
 
@@ -150,7 +198,9 @@ class Compiler:
         operation = self._operation(document, operation_name)
         if operation.node.operation is not OperationType.QUERY:
             raise NotCompiled("a mutation is planned when it is known what it returned")
-        return self._prepared(operation, self._coerced(operation, variables))
+        coerced = self._coerced(operation, variables)
+        self._bound(operation, coerced)
+        return self._prepared(operation, coerced)
 
     def subscription(
         self, document: str, variables: Mapping[str, Any] | None, operation_name: str | None
@@ -165,6 +215,7 @@ class Compiler:
         if operation.node.operation is not OperationType.SUBSCRIPTION or root is None:
             return None
         coerced = self._coerced(operation, variables)
+        self._bound(operation, coerced)
         selection = SimpleNamespace(schema=self._schema, fragments=operation.fragments, variable_values=coerced)
         [(key, (name, nodes))] = by_key(selection, root, [operation.node]).items()
         definition, graphql_field = declaration(root, name), root.fields.get(name)
@@ -195,13 +246,16 @@ class Compiler:
         else:
             self._operations.move_to_end(key)
         if isinstance(found, NotCompiled):
-            raise found
+            raise found.with_traceback(None)
         return found
 
     def _read(self, document: str, operation_name: str | None) -> _Operation:
         try:
-            parsed = parse(document)
+            parsed = parse(document, max_tokens=self._limits.tokens)
         except GraphQLError as error:
+            if error.message.startswith("Syntax Error: Document contains more than"):
+                refusal = OperationTooLarge("tokens", self._limits.tokens + 1, self._limits.tokens)
+                raise _Beyond(GraphQLError(str(refusal), original_error=refusal)) from error
             raise NotCompiled("the document cannot be parsed") from error
         if validate(self._schema, parsed):
             raise NotCompiled("the document is not valid")
@@ -238,7 +292,7 @@ class Compiler:
                 found = NotCompiled(str(reason))
             operation.prepared[choices] = found
         if isinstance(found, NotCompiled):
-            raise found
+            raise found.with_traceback(None)
         return found
 
     async def _run(
@@ -249,6 +303,7 @@ class Compiler:
             raise NotCompiled("a subscription is followed, not run")
         context.name = operation.node.name.value if operation.node.name else ""
         coerced = self._coerced(operation, variables)
+        self._bound(operation, coerced)
         if operation.node.operation is OperationType.MUTATION:
             return await self._change(operation, coerced, context)
         prepared = self._prepared(operation, coerced)

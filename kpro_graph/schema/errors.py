@@ -11,7 +11,7 @@ from typing import Any
 from graphql import GraphQLError, GraphQLSyntaxError
 
 from kpro_graph import cpr
-from kpro_graph.errors import BadInput, KproError
+from kpro_graph.errors import BadInput, KproError, OperationTooLarge
 
 __all__ = ["public"]
 
@@ -70,6 +70,8 @@ def _public(error: GraphQLError) -> GraphQLError:
         extensions: dict[str, Any] = {"code": cause.code}
         if isinstance(cause, BadInput) and cause.path:
             extensions["argument"] = cause.path
+        if isinstance(cause, OperationTooLarge):
+            extensions |= {"limit": cause.limit, "number": cause.number, "most": cause.most, "field": cause.path}
         return _error(error, cpr.redact(str(cause)), extensions)
     if cause is None:
         code = "GRAPHQL_PARSE_FAILED" if isinstance(error, GraphQLSyntaxError) else "GRAPHQL_VALIDATION_FAILED"

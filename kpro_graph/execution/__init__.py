@@ -3,12 +3,13 @@
 This package knows GraphQL and SQL and nothing of what is stored; it could be a library of its own.
 """
 
+from kpro_graph.execution.arguments import Argument, by_id
 from kpro_graph.execution.fields import (
-    Argument,
     DeclaredField,
+    Kinds,
     Row,
+    Through,
     batched,
-    by_id,
     column,
     connection,
     latest_per,
@@ -19,6 +20,7 @@ from kpro_graph.execution.fields import (
     node_id,
     one,
     stored,
+    through,
 )
 from kpro_graph.execution.paging import Connection, Cursors, PageInfo
 from kpro_graph.execution.reference import Loading, load
@@ -31,12 +33,14 @@ __all__ = [
     "Connection",
     "Cursors",
     "DeclaredField",
+    "Kinds",
     "Loading",
     "Order",
     "PageInfo",
     "Row",
     "Source",
     "Term",
+    "Through",
     "batched",
     "by_id",
     "column",
@@ -50,4 +54,5 @@ __all__ = [
     "node_id",
     "one",
     "stored",
+    "through",
 ]

@@ -22,7 +22,7 @@ from graphql import (
     is_non_null_type,
 )
 
-from kpro_graph.execution.fields import Column
+from kpro_graph.execution.fields import Column, Row
 from kpro_graph.execution.shapes import (
     Attribute,
     Batch,
@@ -34,6 +34,7 @@ from kpro_graph.execution.shapes import (
     Level,
     Nested,
     Object,
+    OneOf,
     Page,
     Picked,
     Picks,
@@ -168,11 +169,11 @@ class _Writer:
 
         return self._object(shape, entry)
 
-    def _by_id(self, level: Level, shape: Object) -> str:
+    def _by_id(self, level: Level, shape: Object | OneOf) -> str:
         key = level.columns[level.cls.source.key]
         return self._by_key(level, f"({level.cls.prefix!r}, r{level.number}[{key}])", shape)
 
-    def _by_key(self, level: Level, key: str, shape: Object) -> str:
+    def _by_key(self, level: Level, key: str, shape: Object | OneOf) -> str:
         """Write a level's rows once, by the key that says whose they are; return what they are called."""
         row, name = f"r{level.number}", f"k{level.number}"
         rows = f"row[{self._columns[level.number]}] or ()"
@@ -182,13 +183,24 @@ class _Writer:
         self._functions.append(f"{name} = {{{key}: {self._row(shape, level, row)} for {row} in {rows}}}")
         return name
 
-    def _row(self, shape: Object, level: Level, row: str) -> str:
+    def _row(self, shape: Object | OneOf, level: Level, row: str) -> str:
+        """Write a row; one that is of a type by its kind and whose kind has none is a fault."""
+        if isinstance(shape, Object):
+            return self._row_of(shape, level, row, level.cls)
+        kind = f"{row}[{level.columns[shape.column]}]"
+        written = "".join(
+            f"{self._row_of(each, level, row, cls)} if {kind} == {value!r} else "
+            for value, (cls, each) in shape.kinds.items()
+        )
+        return f"({written}F())"
+
+    def _row_of(self, shape: Object, level: Level, row: str, cls: type[Row]) -> str:
         def entry(each: Entry) -> str:
             match each:
                 case Constant(value):
                     return repr(value)
                 case Value(name, definition, type_):
-                    return self._value(f"{row}[{level.columns[name]}]", definition.declared, type_, level)
+                    return self._value(f"{row}[{level.columns[name]}]", definition.declared, type_, cls)
                 case Document(name, type_, inner):
                     value = f"{row}[{level.columns[name]}]"
                     read = self._name(document_reader(type_, inner))
@@ -207,7 +219,7 @@ class _Writer:
 
         return self._object(shape, entry)
 
-    def _nested(self, level: Level, shape: Object, value: str) -> str:
+    def _nested(self, level: Level, shape: Object | OneOf, value: str) -> str:
         row = f"r{level.number}"
         noted = self._noting(level)
         if level.relation.shape == "one":
@@ -288,10 +300,10 @@ class _Writer:
         otherwise = "F()" if is_non_null_type(type_) else "None"
         return f"({made(name)} if ({name} := {value}) is not None else {otherwise})"
 
-    def _value(self, value: str, declared: Any, type_: GraphQLOutputType, level: Level) -> str:
+    def _value(self, value: str, declared: Any, type_: GraphQLOutputType, cls: type[Row]) -> str:
         assert isinstance(declared, Column)
         if declared.as_id:
-            prefix = f"{level.cls.prefix}_"
+            prefix = f"{cls.prefix}_"
             return self._maybe(type_, value, lambda each: f"{prefix!r} + {each}.hex")
         leaf = get_named_type(type_)
         nullable = get_nullable_type(type_)
@@ -299,7 +311,7 @@ class _Writer:
             if declared.convert is None and leaf.name in _AS_THEY_ARE:
                 return self._maybe(type_, value, lambda each: f"L({each})")
             serialize = self._name(leaf_writer(type_))
-            return f"{serialize}({self._converted(declared, value, level)})"
+            return f"{serialize}({self._converted(declared, value, cls)})"
         if isinstance(leaf, GraphQLEnumType):
             table = self._name(_Enum(leaf, declared.convert))
             return self._maybe(type_, value, lambda each: f"{table}[{each}]")
@@ -308,12 +320,12 @@ class _Writer:
         if declared.convert is None and leaf.name in _WRITTEN:
             return self._maybe(type_, value, _WRITTEN[leaf.name].format)
         serialize = self._name(cast("GraphQLLeafType", leaf).serialize)
-        return self._maybe(type_, value, lambda each: f"{serialize}({self._converted(declared, each, level)})")
+        return self._maybe(type_, value, lambda each: f"{serialize}({self._converted(declared, each, cls)})")
 
-    def _converted(self, declared: Column, value: str, level: Level) -> str:
+    def _converted(self, declared: Column, value: str, cls: type[Row]) -> str:
         if declared.convert is None:
             return value
-        return f"{self._name(declared.convert)}({value}, {self._name(level.cls)})"
+        return f"{self._name(declared.convert)}({value}, {self._name(cls)})"
 
 
 # GraphQL scalars whose values JSON writes as the database gives them, and those that are written by an expression.
@@ -330,7 +342,10 @@ def rows_of(level: Level, row: Any, run: Run, columns: Mapping[int, int]) -> Seq
         return _shown_rows(level, row[columns[level.number]], run)
     place = level.parent.place(level)
     found: list[Any] = []
-    for parent in rows_of(level.parent, row, run, columns):
+    above = level.parent
+    for parent in rows_of(above, row, run, columns):
+        if level.under is not None and parent[above.columns[above.relation.kinds.column]] != level.under:  # type: ignore[union-attr]
+            continue
         found += _shown_rows(level, parent[place], run)
     return found
 

@@ -38,9 +38,11 @@ from graphql.execution.values import get_variable_values
 
 from kpro_graph.errors import OperationTooLarge, Refused, Unavailable
 from kpro_graph.execution.assembly import Assemble, Run, compile_assembly, rows_of
+from kpro_graph.execution.fields import Row
 from kpro_graph.execution.limits import Limits, Measure, measure
+from kpro_graph.execution.notes import note_all
 from kpro_graph.execution.planning import plan, read_arguments
-from kpro_graph.execution.reference import Loading, note
+from kpro_graph.execution.reference import Loading
 from kpro_graph.execution.selection import by_key, declaration
 from kpro_graph.execution.shapes import Given, Level, Plan, Unplannable
 from kpro_graph.execution.values import Fault
@@ -394,17 +396,8 @@ async def answer(prepared: Prepared, root: object, variables: Any, context: Any)
         raise NotCompiled(f"the answer could not be put together ({type(error).__name__})") from error
     if any(level.relation.search for level in made.levels) or reading is not None:
         reading = reading or await loading.reading()
-        for level in made.levels:
-            places = [level.columns.get(name) if name else None for name in _noted(level)]
-            for rows in run.seen[level.number]:
-                seen = ([None if place is None else each[place] for place in places] for each in rows)
-                note(reading, level.cls, frozenset(level.groups), seen, search=level.relation.search)
+        note_all(made, run, reading)
     return data
-
-
-def _noted(level: Level) -> tuple[str | None, ...]:
-    source = level.cls.source
-    return source.tenant, source.subject, source.questionnaire
 
 
 async def _givens(made: Plan, root: object, variables: Any, context: Any) -> list[Any]:
@@ -441,6 +434,12 @@ def _keys(level: Level, givens: Sequence[Any]) -> list[tuple[object, ...]]:
     return [key for key in keys if None not in key]
 
 
+def _made(cls: type[Row], names: Sequence[str], values: Sequence[Any]) -> Row:
+    row = cls.__new__(cls)
+    row.row = dict(zip(names, values, strict=False))
+    return row
+
+
 async def _batch(made: Plan, row: Any, run: Run, context: Any) -> None:
     """Call each batch function once with all rows of its level."""
     info = SimpleNamespace(context=context)
@@ -448,12 +447,15 @@ async def _batch(made: Plan, row: Any, run: Run, context: Any) -> None:
         if not level.batches:
             continue
         names = list(level.columns)
-        rows = []
-        for values in rows_of(level, row, run, made.columns):
-            made_row = level.cls.__new__(level.cls)
-            made_row.row = dict(zip(names, values, strict=False))
-            rows.append(made_row)
+        met = rows_of(level, row, run, made.columns)
+        kinds = level.relation.kinds
+        of: dict[str | None, list[Row]] = {}
         for number, batch in enumerate(level.batches):
+            if batch.kind not in of:
+                place = None if kinds is None else level.columns[kinds.column]
+                theirs = [values for values in met if place is None or values[place] == batch.kind]
+                of[batch.kind] = [_made(batch.cls, names, values) for values in theirs]
+            rows = of[batch.kind]
             given = list(await batch.declared.function(rows, info)) if rows else []
             if len(given) != len(rows):
                 raise Fault(f"a batch function gave {len(given)} values for {len(rows)} rows")

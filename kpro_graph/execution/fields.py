@@ -20,20 +20,20 @@ from strawberry.types.unset import UNSET
 
 from kpro_graph.errors import BadInput
 from kpro_graph.execution import ids, reference
-from kpro_graph.execution.sources import NOTHING, Condition, Order, Source
+from kpro_graph.execution.arguments import Argument
+from kpro_graph.execution.sources import Condition, Order, Source
 
 __all__ = [
-    "Argument",
     "Batched",
     "Column",
     "DeclaredField",
+    "Kinds",
     "Lookup",
     "Relation",
     "Row",
     "Stored",
-    "among_ids",
+    "Through",
     "batched",
-    "by_id",
     "column",
     "connection",
     "latest_per",
@@ -44,6 +44,7 @@ __all__ = [
     "node_id",
     "one",
     "stored",
+    "through",
 ]
 
 
@@ -54,72 +55,6 @@ class Row:
     prefix: ClassVar[str]
     group: ClassVar[str]
     row: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """An argument of a relation: its GraphQL face and the condition it sets on the rows.
-
-    ``condition`` holds ``{t}`` and ``{value}``; null or absent sets none. ``parse`` turns the GraphQL value into the
-    parameter, and returns None where nothing can match.
-    """
-
-    name: str
-    annotation: Any
-    condition: str
-    type: str
-    description: str
-    parse: Callable[[Any], object | None] = lambda value: value
-    default: object = None
-    required: bool = False
-
-    def on_rows(self, value: object) -> Condition | None:
-        """Return the condition for a given value, or None when the argument was left out."""
-        if value is None or value is UNSET:
-            return None
-        parsed = self.parse(value)
-        if parsed is None or (isinstance(parsed, str) and not _storable(parsed)):
-            return NOTHING
-        place = f"argument_{self.name}"
-        return Condition(self.condition.replace("{value}", "{" + place + "}"), {place: parsed}, {place: self.type})
-
-
-def _storable(text: str) -> bool:
-    """Say whether PostgreSQL could hold a text: half a surrogate pair, which JSON can spell, and NUL it cannot."""
-    try:
-        return b"\0" not in text.encode()
-    except UnicodeEncodeError:
-        return False
-
-
-def by_id(prefix: str, description: str) -> Argument:
-    """Return the argument ``id: ID!`` of a look-up; an id of another type matches nothing."""
-    import strawberry
-
-    return Argument(
-        "id",
-        strawberry.ID,
-        "{t}.id = {value}",
-        "uuid",
-        description,
-        lambda text: ids.decode(prefix, text),
-        required=True,
-    )
-
-
-def among_ids(prefix: str) -> Argument:
-    """Return the argument ``ids: [ID!]!`` of a look-up of several; ids of other types match nothing."""
-    import strawberry
-
-    return Argument(
-        "ids",
-        list[strawberry.ID],
-        "{t}.id = ANY({value})",
-        "uuid[]",
-        "",
-        lambda texts: sorted({key for text in texts if (key := ids.decode(prefix, text)) is not None}) or None,
-        required=True,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +88,30 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Through:
+    """A table of links between rows and rows: ``on`` maps the far rows' columns to the link's.
+
+    The link's own judge has to let an actor see a link for what it leads to.
+    """
+
+    link: Source
+    on: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """How the rows of one table are of several GraphQL types: by the text in a column, which has a type for each value.
+
+    A row with another value is of no type, and is a fault: nothing is told of it.
+    """
+
+    column: str
+    types: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
-    """Rows that belong to this one. ``by`` maps the other table's columns to this row's.
+    """Rows that belong to this one. ``by`` maps the other table's columns, or the link's, to this row's.
 
     ``judged`` narrows what the source's own judge lets an actor see, where the list itself would tell more. ``search``
     says that the list is a search: what it finds is noted as found, and that it found nothing is noted as well.
@@ -171,6 +128,12 @@ class Relation:
     maximum: int = 100
     judged: Callable[[Any], Condition] | None = None
     search: bool = False
+    through: Through | None = None
+    kinds: Kinds | None = None
+
+    def source_of_keys(self, source: Source) -> Source:
+        """Return whose columns ``by`` names, of a relation to rows of ``source``."""
+        return source if self.through is None else self.through.link
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +218,7 @@ class DeclaredField(StrawberryField):
     @property
     def shown_as(self) -> str:
         """Name the value of a column that is not shown in every row, so that it is never taken for the column's own."""
-        return f"{self.python_name}:shown"
+        return f"{getattr(self.origin, '__name__', '')}.{self.python_name}:shown"
 
     def group_in(self, type_: type[Row]) -> str | None:
         """Name the group of fields this one counts as in the access log; relations speak for themselves."""
@@ -373,9 +336,11 @@ def one(
     description: str,
     where: Condition | None = None,
     arguments: Sequence[Argument] = (),
+    kinds: Kinds | None = None,
 ) -> Any:
     """Declare the single row that belongs to this one; absent or not to be seen is null."""
-    return DeclaredField(Relation("one", by or {}, where=where, arguments=tuple(arguments)), description=description)
+    relation = Relation("one", by or {}, where=where, arguments=tuple(arguments), kinds=kinds)
+    return DeclaredField(relation, description=description)
 
 
 def many(
@@ -386,12 +351,37 @@ def many(
     where: Condition | None = None,
     arguments: Sequence[Argument] = (),
     maximum: int = 200,
+    kinds: Kinds | None = None,
 ) -> Any:
     """Declare a short list of rows, capped at ``maximum``; a list that can grow is a `connection`."""
-    return DeclaredField(
-        Relation("many", by, order, where=where, arguments=tuple(arguments), default=maximum, maximum=maximum),
-        description=description,
+    relation = Relation(
+        "many", by, order, where=where, arguments=tuple(arguments), default=maximum, maximum=maximum, kinds=kinds
     )
+    return DeclaredField(relation, description=description)
+
+
+def through(
+    link: Source,
+    *,
+    by: Mapping[str, str],
+    on: Mapping[str, str],
+    order: Order,
+    description: str,
+    where: Condition | None = None,
+    arguments: Sequence[Argument] = (),
+    maximum: int = 200,
+    kinds: Kinds | None = None,
+) -> Any:
+    """Declare a short list of rows that a table of links leads to, each once however many links lead there.
+
+    ``by`` maps the link's columns to this row's, ``on`` the far rows' to the link's. Both the link and the far row have
+    to be the actor's to see. For a list in pages, give `connection` a `Through`.
+    """
+    relation = Relation(
+        "many", by, order, where=where, arguments=tuple(arguments), default=maximum, maximum=maximum,
+        through=Through(link, on), kinds=kinds,
+    )  # fmt: skip
+    return DeclaredField(relation, description=description)
 
 
 def latest_per(
@@ -423,6 +413,8 @@ def connection(
     judged: Callable[[Any], Condition] | None = None,
     allowed: Callable[[Any], bool] | None = None,
     search: bool = False,
+    through: Through | None = None,
+    kinds: Kinds | None = None,
 ) -> Any:
     """Declare a list read in pages; ``orders`` offers a choice, its first member being the usual one.
 
@@ -431,8 +423,9 @@ def connection(
     if (order is None) == (orders is None):
         raise ValueError("a connection has one order or a choice of orders")
     relation = Relation(
-        "connection", by or {}, order, orders or {}, (), where, tuple(arguments), default, maximum, judged, search
-    )
+        "connection", by or {}, order, orders or {}, (), where, tuple(arguments), default, maximum, judged, search,
+        through, kinds,
+    )  # fmt: skip
     return DeclaredField(relation, description=description, allowed=allowed)
 
 

@@ -32,6 +32,7 @@ from graphql import (
 from graphql.execution.values import get_argument_values
 from strawberry.types.arguments import convert_arguments
 
+from kpro_graph.execution.arguments import among_ids, by_id
 from kpro_graph.execution.fields import (
     Batched,
     Column,
@@ -41,8 +42,6 @@ from kpro_graph.execution.fields import (
     Relation,
     Row,
     Stored,
-    among_ids,
-    by_id,
 )
 from kpro_graph.execution.ids import split
 from kpro_graph.execution.selection import by_key, declaration
@@ -58,6 +57,7 @@ from kpro_graph.execution.shapes import (
     Level,
     Nested,
     Object,
+    OneOf,
     Page,
     Part,
     Picked,
@@ -212,9 +212,7 @@ class _Planner:
         for possible in self._info.schema.get_possible_types(
             cast("GraphQLAbstractType", get_named_type(graphql_field.type))
         ):
-            cls = possible.extensions["strawberry-definition"].origin
-            if not issubclass(cls, Row):
-                raise Unplannable(f"{possible.name} is not read from a row")
+            cls = self._read(possible)
             relation = Relation("one", {}, arguments=(by_id(cls.prefix, ""),))
             if lookup.most:
                 ordered = Order((Term("{t}.id", "uuid"),))
@@ -240,7 +238,7 @@ class _Planner:
         level = Level(len(self._levels), definition, relation, cls, parent, listing, arguments)
         self._levels.append(level)
         siblings.append(level)
-        within = isinstance(parent, Level) and parent.cls.source.table in cls.source.within
+        within = isinstance(parent, Level) and parent.cls.source.table in cls.source.within and not relation.through
         # Rows within a row are of its questionnaire, which is noted with it.
         about = None if within else cls.source.questionnaire
         for column in (cls.source.key, cls.source.tenant, cls.source.subject, about):
@@ -248,23 +246,50 @@ class _Planner:
                 level.column(column)
         return level
 
-    def _row(self, level: Level, type_: GraphQLObjectType, nodes: Sequence[Any]) -> Object:
+    def _rows(self, level: Level, named: Any, nodes: Sequence[Any]) -> Object | OneOf:
+        """Plan what is asked of rows that may be of one of several types."""
+        kinds = level.relation.kinds
+        if kinds is None:
+            return self._row(level, named, nodes)
+        level.column(kinds.column)
+        found = {}
+        for kind, name in kinds.types.items():
+            type_ = self._info.schema.get_type(name)
+            cls = self._read(type_)
+            assert isinstance(type_, GraphQLObjectType)
+            if cls.source is not level.cls.source:
+                raise Unplannable(f"{name} is read from elsewhere than the other types of its list")
+            groups = level.kinds.setdefault(kind, set())
+            found[kind] = (cls, self._row(level, type_, nodes, kind))
+            groups |= groups or {cls.group}
+        return OneOf(kinds.column, found)
+
+    def _read(self, type_: Any) -> type[Row]:
+        cls = type_.extensions["strawberry-definition"].origin
+        if not issubclass(cls, Row):
+            raise Unplannable(f"{type_.name} is not read from a row")
+        return cast("type[Row]", cls)
+
+    def _row(self, level: Level, type_: GraphQLObjectType, nodes: Sequence[Any], kind: str | None = None) -> Object:
         """Plan what is asked of the rows of a level; a level may be asked twice, by ``nodes`` and by ``edges``."""
         level.asked = True
         entries: dict[str, Entry] = {}
         for key, (name, found) in by_key(self._info, type_, nodes).items():
-            entries[key] = self._of_row(level, type_, name, found)
+            entries[key] = self._of_row(level, type_, name, found, kind)
         return Object(type_.name, entries)
 
-    def _of_row(self, level: Level, type_: GraphQLObjectType, name: str, nodes: list[FieldNode]) -> Entry:
+    def _of_row(
+        self, level: Level, type_: GraphQLObjectType, name: str, nodes: list[FieldNode], kind: str | None
+    ) -> Entry:
         if name == "__typename":
             return Constant(type_.name)
         definition, graphql_field = self._declared(type_, name)
         if not isinstance(definition, DeclaredField):
             raise Unplannable(f"{type_.name}.{name} has a resolver of its own")
         self._note_allowed(definition)
-        if group := definition.group_in(level.cls):
-            level.groups.add(group)
+        cls = level.cls if kind is None else self._read(type_)
+        if group := definition.group_in(cls):
+            (level.groups if kind is None else level.kinds[kind]).add(group)
         match definition.declared:
             case Column() as declared:
                 column = declared.name or definition.python_name
@@ -279,12 +304,14 @@ class _Planner:
             case Relation() as relation:
                 for column in relation.by.values():
                     level.column(column)
-                return self._relation(level, level.nested, type_, name, definition, relation, nodes)
+                entry = self._relation(level, level.nested, type_, name, definition, relation, nodes)
+                entry.level.under = kind
+                return entry
             case Batched() as batched:
                 for column in batched.needs:
                     level.column(column)
                 shape = self._plain(type_, name, graphql_field.type, nodes)
-                batch = Batch(definition, batched, graphql_field.type, shape)
+                batch = Batch(definition, batched, cls, kind, graphql_field.type, shape)
                 level.batches.append(batch)
                 return batch
         raise Unplannable(f"{type_.name}.{name} is not read from a row")
@@ -321,19 +348,22 @@ class _Planner:
         named = get_named_type(graphql_field.type)
         page = relation.shape == "connection"
         row_type = get_named_type(named.fields["nodes"].type) if page and is_object_type(named) else named
-        if not isinstance(row_type, GraphQLObjectType):
+        if relation.kinds is None and not isinstance(row_type, GraphQLObjectType):
             raise Unplannable(f"{type_.name}.{name} can be of several types")
+        first = row_type
+        if relation.kinds is not None:
+            first = self._info.schema.get_type(next(iter(relation.kinds.types.values())))
         level = self._level(
             parent,
             siblings,
             f"{type_.name}.{name}",
-            row_type.extensions["strawberry-definition"].origin,
+            self._read(first),
             definition,
             relation,
             self._arguments(graphql_field, nodes[0], definition),
         )
         if not page:
-            shape = self._row(level, row_type, nodes)
+            shape = self._rows(level, row_type, nodes)
             if not level.groups:
                 level.groups.add(level.cls.group)
             return Nested(level, shape)
@@ -344,13 +374,13 @@ class _Planner:
         return Page(level, entries)
 
     def _page(
-        self, level: Level, type_: GraphQLObjectType, row_type: GraphQLObjectType, nodes: list[FieldNode]
+        self, level: Level, type_: GraphQLObjectType, row_type: Any, nodes: list[FieldNode]
     ) -> dict[str, tuple[str, Any]]:
         entries: dict[str, tuple[str, Any]] = {}
         for key, (name, found) in by_key(self._info, type_, nodes).items():
             match name:
                 case "nodes":
-                    entries[key] = (name, self._row(level, row_type, found))
+                    entries[key] = (name, self._rows(level, row_type, found))
                 case "edges":
                     entries[key] = (name, self._edges(level, type_, row_type, found))
                 case "pageInfo":
@@ -369,14 +399,14 @@ class _Planner:
         return entries
 
     def _edges(
-        self, level: Level, type_: GraphQLObjectType, row_type: GraphQLObjectType, nodes: list[FieldNode]
+        self, level: Level, type_: GraphQLObjectType, row_type: Any, nodes: list[FieldNode]
     ) -> dict[str, tuple[str, Any]]:
         edge = get_named_type(type_.fields["edges"].type)
         assert isinstance(edge, GraphQLObjectType)
         entries: dict[str, tuple[str, Any]] = {}
         for key, (name, found) in by_key(self._info, edge, nodes).items():
             if name == "node":
-                entries[key] = (name, self._row(level, row_type, found))
+                entries[key] = (name, self._rows(level, row_type, found))
             elif name == "cursor":
                 level.cursors = True
                 entries[key] = (name, None)

@@ -22,10 +22,10 @@ from kpro_graph.execution.sources import Condition, Order, Source, Statement
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from kpro_graph.execution.fields import Batched, DeclaredField, Relation, Row
+    from kpro_graph.execution.fields import Batched, DeclaredField, Kinds, Relation, Row
     from kpro_graph.execution.paging import Cursors
 
-__all__ = ["Loading", "Reads", "batch", "load", "note", "related"]
+__all__ = ["Loading", "Reads", "UndeclaredKind", "batch", "load", "note", "related"]
 
 
 class Reads(Protocol):
@@ -96,6 +96,11 @@ class Loading:
         return found
 
 
+async def _whole(value: Awaitable[Any]) -> Any:
+    """Wait for what others may wait for too: a field that is broken off by another's error takes nothing from them."""
+    return await asyncio.shield(value)
+
+
 def _cache_key(key: Any) -> Hashable:
     """Tell keys apart by value and rows by who they are: a row is a dataclass and has no hash of its own."""
     return key if isinstance(key, tuple) else id(key)
@@ -110,6 +115,10 @@ class Page:
         self.has_previous = has_previous
         self.cursor = cursor
         self.total = total
+
+
+class UndeclaredKind(Exception):
+    """A row's column names none of the types that its table's rows are declared to be of: a fault of ours."""
 
 
 class _Want:
@@ -173,13 +182,53 @@ def note(
         reading.saw_nobody("search", {cls.group})
 
 
-def _row_type(info: Any) -> GraphQLObjectType:
+class _Untyped:
+    """A row that is of no declared type, and so of none that an answer could hold."""
+
+    def __init__(self, record: Any) -> None:
+        self.row = record
+
+
+class _WantOfKinds(_Want):
+    """The columns and groups of fields that a selection asks of the several types that a table's rows are of."""
+
+    def __init__(self, info: Any, kinds: Kinds) -> None:
+        schema = info._raw_info.schema
+        self._column = kinds.column
+        self._wants = {value: _Want(info, schema.get_type(name)) for value, name in kinds.types.items()}
+        wants = list(self._wants.values())
+        self.cls = wants[0].cls
+        self.shown = {name: shown for want in wants for name, shown in want.shown.items()}
+        self.columns = tuple(dict.fromkeys([kinds.column, *(name for want in wants for name in want.columns)]))
+        self.groups = frozenset(group for want in wants for group in want.groups)
+
+    def made(self, record: Any) -> Any:
+        want = self._wants.get(record[self._column])
+        if want is not None:
+            return want.made(record)
+        # What lies beyond a page, or in one whose rows are not asked for, is nobody's concern.
+        return _Untyped(record)
+
+    def note(self, reading: Reads, rows: Sequence[Row], *, search: bool = False) -> None:
+        if self.groups and any(row.row[self._column] not in self._wants for row in rows):
+            raise UndeclaredKind(f"a row of {self.cls.source.table} is of no declared type")
+        if not rows or not self.groups:
+            super().note(reading, rows, search=search)
+            return
+        for want in self._wants.values():
+            if own := [row for row in rows if type(row) is want.cls]:
+                want.note(reading, own, search=search)
+
+
+def _wanted(info: Any, relation: Relation) -> _Want:
+    if relation.kinds is not None:
+        return _WantOfKinds(info, relation.kinds)
     named = get_named_type(info._raw_info.return_type)
     assert isinstance(named, GraphQLObjectType)
     if "pageInfo" in named.fields:
         named = get_named_type(named.fields["nodes"].type)
         assert isinstance(named, GraphQLObjectType)
-    return named
+    return _Want(info, named)
 
 
 def _parent_key(relation: Relation, source: Any) -> tuple[Any, ...]:
@@ -195,16 +244,19 @@ async def related(field: DeclaredField, relation: Relation, source: Any, info: A
     key = _parent_key(relation, source)
     if any(part is None for part in key):
         return None if relation.shape in {"one", "connection"} else []
-    want = _Want(info, _row_type(info))
+    want = _wanted(info, relation)
     above = type(source).source.table if hasattr(source, "row") else ""
+    link = None
+    if relation.through is not None:
+        link, above = relation.through.link.seen_from(above, loading.actor), ""
     conditions = _conditions(relation, want.cls.source, above, loading.actor, kwargs)
     if relation.shape == "connection":
-        return await _connected(field, relation, key, want, conditions, info, kwargs)
+        return await _connected(field, relation, key, want, conditions, link, info, kwargs)
     signature = (field, want.columns, want.groups, _frozen(kwargs))
 
     async def load_rows(keys: list[Any]) -> list[Any]:
         reading = await loading.reading()
-        sql, parameters = _statement(relation, want.cls.source, want, keys, conditions, relation.order)
+        sql, parameters = _statement(relation, want.cls.source, want, keys, conditions, relation.order, link=link)
         grouped = _by_parent(want, await reading.fetch(sql, parameters), len(keys))
         for rows in grouped:
             want.note(reading, rows)
@@ -212,7 +264,7 @@ async def related(field: DeclaredField, relation: Relation, source: Any, info: A
             return [rows[0] if rows else None for rows in grouped]
         return grouped
 
-    return await loading.loader(signature, load_rows).load(key)
+    return await _whole(loading.loader(signature, load_rows).load(key))
 
 
 async def batch(field: DeclaredField, declared: Batched, source: Any, info: Any) -> Any:
@@ -226,7 +278,7 @@ async def batch(field: DeclaredField, declared: Batched, source: Any, info: Any)
         return values
 
     level = tuple(part for part in info._raw_info.path.as_list() if isinstance(part, str))
-    return await loading.loader((field, level), call).load(source)
+    return await _whole(loading.loader((field, level), call).load(source))
 
 
 async def load(info: Any, type_: GraphQLObjectType, key: UUID) -> Any:
@@ -247,7 +299,7 @@ async def load(info: Any, type_: GraphQLObjectType, key: UUID) -> Any:
             want.note(reading, rows)
         return [rows[0] if rows else None for rows in grouped]
 
-    return await loading.loader(("load", want.cls, want.columns, want.groups), load_rows).load((key,))
+    return await _whole(loading.loader(("load", want.cls, want.columns, want.groups), load_rows).load((key,)))
 
 
 def _conditions(
@@ -274,13 +326,14 @@ def _statement(
     conditions: Sequence[Condition],
     order: Order | None,
     *,
+    link: Condition | None = None,
     limit: int | None = None,
     beyond: tuple[Order, tuple[object, ...]] | None = None,
     before: tuple[Order, tuple[object, ...]] | None = None,
 ) -> tuple[str, list[object]]:
     """Write the one statement that loads a relation for all its parents; rows come out parent by parent, in order."""
     statement = Statement()
-    parents, joined = _parents(statement, relation, source, keys)
+    parents, joined = _parents(statement, relation, source, keys, link)
     terms = order.terms if order is not None else ()
     listed = ", ".join(_listed(statement, want, name) for name in want.columns)
     ordinals = "".join(f', {term.expression.format(t="t")} AS "order:{n}"' for n, term in enumerate(terms))
@@ -319,15 +372,19 @@ def _listed(statement: Statement, want: _Want, name: str) -> str:
 
 
 def _parents(
-    statement: Statement, relation: Relation, source: Source, keys: list[tuple[Any, ...]]
+    statement: Statement, relation: Relation, source: Source, keys: list[tuple[Any, ...]], link: Condition | None
 ) -> tuple[str, list[str]]:
     if not relation.by:
         return "(VALUES (1)) k (ordinal)", []
-    arrays = [
-        statement.parameter([key[n] for key in keys], f"{source.columns[name]}[]") for n, name in enumerate(relation.by)
-    ]
-    names = [f'"by:{n}"' for n in range(len(relation.by))]
-    joined = [f't."{name}" = k.{alias}' for name, alias in zip(relation.by, names, strict=True)]
+    types = relation.source_of_keys(source).columns
+    arrays = [statement.parameter([key[n] for key in keys], f"{types[name]}[]") for n, name in enumerate(relation.by)]
+    names, near = [f'"by:{n}"' for n in range(len(relation.by))], "t" if relation.through is None else "l"
+    joined = [f'{near}."{name}" = k.{alias}' for name, alias in zip(relation.by, names, strict=True)]
+    if relation.through is not None:
+        assert link is not None
+        joined += [f't."{own}" = l."{theirs}"' for own, theirs in relation.through.on.items()]
+        links = " AND ".join([*joined, f"({statement.condition(link, 'l')})"])
+        joined = [f"EXISTS (SELECT FROM {relation.through.link.table} l WHERE {links})"]
     return f"unnest({', '.join(arrays)}) WITH ORDINALITY k ({', '.join(names)}, ordinal)", joined
 
 
@@ -344,6 +401,7 @@ async def _connected(
     key: tuple[Any, ...],
     want: _Want,
     conditions: list[Condition],
+    link: Condition | None,
     info: Any,
     kwargs: dict[str, Any],
 ) -> Any:
@@ -365,6 +423,7 @@ async def _connected(
         reading = await loading.reading()
         sql, parameters = _statement(
             relation, source, want, keys, conditions, direction,
+            link=link,
             limit=size + 1,
             beyond=None if after is None else (order, after),
             before=None if before is None else (order.reversed(), before),
@@ -381,7 +440,7 @@ async def _connected(
     async def count(keys: list[Any]) -> list[int]:
         reading = await loading.reading()
         statement = Statement()
-        parents, joined = _parents(statement, relation, source, keys)
+        parents, joined = _parents(statement, relation, source, keys, link)
         where = " AND ".join([*joined, *(f"({statement.condition(each, 't')})" for each in conditions)])
         counted = f"(SELECT count(*) FROM {source.table} t WHERE {where}) AS count"
         sql = f"SELECT k.ordinal, {counted} FROM {parents} ORDER BY k.ordinal"
@@ -393,10 +452,10 @@ async def _connected(
 
     async def total() -> int:
         narrowed = {k: v for k, v in kwargs.items() if k not in {"first", "after", "last", "before", "order_by"}}
-        number: int = await loading.loader(("count", field, _frozen(narrowed)), count).load(key)
+        number: int = await _whole(loading.loader(("count", field, _frozen(narrowed)), count).load(key))
         return number
 
-    rows, more = await loading.loader(signature, load_pages).load(key)
+    rows, more = await _whole(loading.loader(signature, load_pages).load(key))
     page = Page(
         rows,
         has_next=before is not None if backward else more,

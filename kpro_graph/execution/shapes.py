@@ -22,6 +22,7 @@ __all__ = [
     "Level",
     "Nested",
     "Object",
+    "OneOf",
     "Page",
     "Part",
     "Picked",
@@ -76,6 +77,9 @@ class Level:
     batches: list[Batch] = field(default_factory=list)
     groups: set[str] = field(default_factory=set)
     asked: bool = False
+    # Of rows of several types: the groups of fields asked for of each kind; and the kind of parent this is read for.
+    kinds: dict[str, set[str]] = field(default_factory=dict)
+    under: str | None = None
     counted: bool = False
     cursors: bool = False
 
@@ -138,6 +142,8 @@ class Batch:
 
     definition: DeclaredField
     declared: Batched
+    cls: type[Row]
+    kind: str | None
     type: GraphQLOutputType
     object: Object | None
 
@@ -147,7 +153,7 @@ class Nested:
     """Rows as a list, or a single row."""
 
     level: Level
-    object: Object
+    object: Object | OneOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +168,7 @@ class Picked:
     """The row that belongs to each of several objects at hand, by the values of ``by``; of the level, all are read."""
 
     level: Level
-    object: Object
+    object: Object | OneOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +217,14 @@ class Object:
 
     type: str
     entries: Mapping[str, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A row that is of one of several types, by the text in a column."""
+
+    column: str
+    kinds: Mapping[str, tuple[type[Row], Object]]
 
 
 @dataclass(frozen=True, slots=True)

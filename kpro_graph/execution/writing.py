@@ -8,8 +8,10 @@ value, so that it is written once a shape and prepared once a connection.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from strawberry.types.unset import UNSET
@@ -38,6 +40,8 @@ class Asked:
     keyed: bool = True
     # Nobody's rows are asked for: the table is not looked at, nor what would be nested in it.
     skipped: bool = False
+    # What holds for the links that lead to the rows.
+    link: Condition | None = None
 
     @property
     def shape(self) -> tuple[object, ...]:
@@ -47,6 +51,7 @@ class Asked:
         return (
             *(condition.sql for condition in self.conditions),
             *(condition.sql for condition in self.shown),
+            self.link and self.link.sql,
             self.order,
             self.backward,
         )
@@ -55,6 +60,8 @@ class Asked:
         """Return the values in the order of their places in the text."""
         for condition in () if self.skipped else (*self.conditions, *self.shown):
             yield from condition.values.values()
+        if self.link is not None and not self.skipped:
+            yield from self.link.values.values()
 
 
 SKIPPED = Asked([], [], None, skipped=True)
@@ -90,7 +97,9 @@ def ask(
         BadInput: a page's size or cursor is none.
     """
     relation, source = level.relation, level.cls.source
-    above = level.parent.cls.source.table if isinstance(level.parent, Level) else ""
+    above, link = level.parent.cls.source.table if isinstance(level.parent, Level) else "", None
+    if relation.through is not None:
+        link, above = relation.through.link.seen_from(above, actor), ""
     conditions = [source.seen_from(above, actor)]
     if relation.judged is not None:
         conditions.append(relation.judged(actor))
@@ -101,17 +110,24 @@ def ask(
         for argument in relation.arguments
         if (condition := argument.on_rows(kwargs.get(argument.name, argument.default))) is not None
     ]
-    conditions += [
-        Condition(f'{{t}}."{column}" = {{by}}', {"by": value}, {"by": source.columns[column]})
-        for column, value in given.items()
+    types = relation.source_of_keys(source).columns
+    hung = [
+        Condition(f'{{t}}."{column}" = {{by_{n}}}', {f"by_{n}": value}, {f"by_{n}": types[column]})
+        for n, (column, value) in enumerate(given.items())
     ]
+    if link is None:
+        conditions += hung
+    else:
+        link = reduce(operator.and_, hung, link)
     if keys is not None:
         conditions.append(_among(level, keys))
     keyed = None not in given.values()
     asked = Asked(conditions, [_shown(level, name, actor) for name in level.shown], relation.order, keyed=keyed)
     if relation.shape == "connection":
         _ask_page(level, asked, kwargs, cursors)
-    asked.skipped = not keyed or any(condition.sql == NOTHING.sql for condition in asked.conditions)
+    asked.link = link
+    judged = [*asked.conditions, *([] if link is None else [link])]
+    asked.skipped = not keyed or any(condition.sql == NOTHING.sql for condition in judged)
     return asked
 
 
@@ -168,15 +184,18 @@ class _Writer:
         # Rendered in the order in which `Asked.values` gives the values.
         self._conditions: list[list[str]] = []
         self._shown: list[dict[str, str]] = []
+        self._links: list[str] = []
         for level, each in zip(plan.levels, asked, strict=True):
             if each.skipped:
                 self._conditions.append([])
                 self._shown.append({})
+                self._links.append("")
                 continue
             alias = _alias(level)
             self._conditions.append([self._render(condition, alias) for condition in each.conditions])
             shown = [self._render(condition, alias) for condition in each.shown]
             self._shown.append(dict(zip(level.shown, shown, strict=True)))
+            self._links.append("" if each.link is None else self._render(each.link, f"l{level.number}"))
 
     def write(self) -> Statement:
         roots = [level for given in self._plan.givens for level in given.levels]
@@ -316,11 +335,22 @@ class _Writer:
 
     def _where(self, level: Level, conditions: Sequence[str], *, joined: bool = False) -> str:
         """Return the conditions together with what ties the rows to their parent's, which are joined or around them."""
-        parent, tied = level.parent, []
+        parent, through, tied = level.parent, level.relation.through, []
+        near = _alias(level) if through is None else f"l{level.number}"
         if isinstance(parent, Level):
-            for own, theirs in level.relation.by.items():
-                key = f"s{parent.number}.c{parent.columns[theirs]}" if joined else self._key(parent, theirs)
-                tied.append(f'{_alias(level)}."{own}" = {key}')
+
+            def key(name: str) -> str:
+                return f"s{parent.number}.c{parent.columns[name]}" if joined else self._key(parent, name)
+
+            tied = [f'{near}."{own}" = {key(theirs)}' for own, theirs in level.relation.by.items()]
+        if through is not None:
+            far = [f'{_alias(level)}."{own}" = {near}."{theirs}"' for own, theirs in through.on.items()]
+            links = " AND ".join([*far, *tied, f"({self._links[level.number]})"])
+            tied = [f"EXISTS (SELECT FROM {through.link.table} {near} WHERE {links})"]
+        if isinstance(parent, Level) and level.under is not None:
+            assert parent.relation.kinds is not None
+            kind = level.under.replace("'", "''")
+            tied.append(f"{key(parent.relation.kinds.column)} = '{kind}'")
         return " AND ".join([*tied, *(f"({condition})" for condition in conditions)]) or "true"
 
 

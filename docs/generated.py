@@ -36,7 +36,11 @@ def refusals() -> str:
     """Return the codes that come as GraphQL errors, with their errors' docstrings."""
     from kpro_graph.errors import Refused, Unavailable
 
-    leaves = [each for each in _errors() if issubclass(each, (Refused, Unavailable)) and each is not Refused]
+    leaves = [
+        each
+        for each in _errors()
+        if issubclass(each, (Refused, Unavailable)) and each is not Refused and "code" in vars(each)
+    ]
     return _table(("Code", "What is the case"), ((f"`{each.code}`", _first(each)) for each in leaves))
 
 

@@ -46,6 +46,7 @@ from kpro_graph.storage.database import Database
 from kpro_graph.storage.embedded import open_embedded
 from kpro_graph.storage.envelope import Envelope
 from kpro_graph.storage.migrate import migrate
+from kpro_graph.storage.replicas import Replicas
 from kpro_graph.storage.tables import NATIONAL_LIBRARY
 from kpro_graph.storage.witness import SigningKey, Witness
 
@@ -184,7 +185,15 @@ class Product:
             await migrate(self.databases.need("owner"))
         api = self.databases.need("api")
         pooled = self.settings.pooled
-        self.database = await Database.open(api, self._cipher(secret), size=self.settings.connections, pooled=pooled)
+        self.database = await Database.open(
+            api,
+            self._cipher(secret),
+            size=self.settings.connections,
+            pooled=pooled,
+            deadline=self.settings.deadline,
+            replicas=self.settings.replica_urls,
+            lag=self.settings.replica_lag,
+        )
         self._ending.push_async_callback(self.database.close)
         await self._open_sign_in(secret)
         await self.host.start()
@@ -195,7 +204,8 @@ class Product:
             sealer = Sealer(self.databases.relay, Witness(self.settings.heads, load_signing_key(self.settings)))
             await sealer.start()
             self._ending.push_async_callback(sealer.stop)
-        feed = Feed(api, pooled=pooled)
+        replicas = self.database.replicas
+        feed = Feed(api, pooled=pooled, told=None if replicas is None else replicas.rights_changed)
         await feed.start()
         self._ending.push_async_callback(feed.stop)
         reception = ReceptionTimes(
@@ -262,7 +272,10 @@ def make_app(product: Product, *, demo: DemoIdentity | None = None) -> Starlette
         return JSONResponse({"ready": fine}, 200 if fine else 503)
 
     async def metrics(_request: Request) -> Response:
-        return PlainTextResponse(_exposed(schema.compiler.counts), media_type="text/plain; version=0.0.4")
+        text = _exposed(schema.compiler.counts)
+        if product.database.replicas is not None:
+            text += _exposed_replicas(product.database.replicas)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
     async def examples(_request: Request) -> Response:
         return JSONResponse(
@@ -307,6 +320,19 @@ def _exposed(counts: Mapping[str, int]) -> str:
         said = reason.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
         labels = f'execution="reference",reason="{said}"' if reason else 'execution="compiled"'
         lines.append(f"kpro_operations_total{{{labels}}} {count}")
+    return "\n".join(lines) + "\n"
+
+
+def _exposed_replicas(replicas: Replicas) -> str:
+    """Return from where was read, of what may be read from replicas, and how many of them are fit."""
+    lines = [
+        "# HELP kpro_reads_total Queries that a replica may answer, by who did.",
+        "# TYPE kpro_reads_total counter",
+        *(f'kpro_reads_total{{server="{server}"}} {count}' for server, count in sorted(replicas.counts.items())),
+        "# HELP kpro_replicas_fit Replicas that may be read from now.",
+        "# TYPE kpro_replicas_fit gauge",
+        f"kpro_replicas_fit {replicas.fit}",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -31,6 +31,7 @@ from kpro_graph.storage import tables
 from kpro_graph.storage.database import Change
 
 __all__ = [
+    "CURRENT",
     "Compiled",
     "MunicipalityUnknown",
     "NotProved",
@@ -42,6 +43,7 @@ __all__ = [
     "compiled",
     "install",
     "parsed",
+    "ready",
 ]
 
 
@@ -222,7 +224,7 @@ class _Fetches(Protocol):
     async def fetch(self, sql: str, arguments: Sequence[object] = ()) -> list[Any]: ...
 
 
-_CURRENT = """
+CURRENT = """
 SELECT q.url, q.content_hash, r.id AS rule_set_id, r.content_hash AS rules_hash, r.status AS rules_status
 FROM questionnaire q
 LEFT JOIN LATERAL (
@@ -232,6 +234,8 @@ LEFT JOIN LATERAL (
 ) r ON true
 WHERE q.municipality_id = $1 AND q.id = $2
 """
+"""Reads what a version and the rules approved for it are known by now; $1 is its owner, $2 its id."""
+
 _MOST_KEPT = 256
 _questionnaires: OrderedDict[str, Questionnaire] = OrderedDict()
 _rules: OrderedDict[str, RuleSet] = OrderedDict()
@@ -243,28 +247,32 @@ async def compiled(reading: _Fetches, owner: int, questionnaire_id: UUID) -> Com
     Raises:
         ReferenceUnknown: there is no such version.
     """
-    current = await reading.fetch(_CURRENT, (owner, questionnaire_id))
+    current = await reading.fetch(CURRENT, (owner, questionnaire_id))
     if not current:
         raise ReferenceUnknown(path="questionnaireId")
-    row = current[0]
-    questionnaire = _questionnaires.get(row["content_hash"])
+    return await ready(reading, owner, questionnaire_id, current[0])
+
+
+async def ready(reading: _Fetches, owner: int, questionnaire_id: UUID, current: Any) -> Compiled:
+    """Return a version ready for use; ``current`` is a row that holds the columns of `CURRENT`, read a moment ago."""
+    questionnaire = _questionnaires.get(current["content_hash"])
     if questionnaire is None:
         content = await reading.fetch(
             "SELECT content FROM questionnaire WHERE municipality_id = $1 AND id = $2", (owner, questionnaire_id)
         )
-        questionnaire = parsed(row["content_hash"], content[0]["content"])
+        questionnaire = parsed(current["content_hash"], content[0]["content"])
     rules = None
-    if row["rule_set_id"] is not None:
+    if current["rule_set_id"] is not None:
         # The hash is of the content alone; whether it is approved or switched off stands beside it.
-        key = f"{row['rules_hash']} {row['rules_status']}"
+        key = f"{current['rules_hash']} {current['rules_status']}"
         rules = _rules.get(key)
         if rules is None:
             content = await reading.fetch(
-                "SELECT content FROM rule_set WHERE municipality_id = $1 AND id = $2", (owner, row["rule_set_id"])
+                "SELECT content FROM rule_set WHERE municipality_id = $1 AND id = $2", (owner, current["rule_set_id"])
             )
             written = read_rule_set(content[0]["content"])
-            rules = _keep(_rules, key, written.under(Status(row["rules_status"])))
-    return Compiled(owner, row["url"], questionnaire, row["rule_set_id"], rules)
+            rules = _keep(_rules, key, written.under(Status(current["rules_status"])))
+    return Compiled(owner, current["url"], questionnaire, current["rule_set_id"], rules)
 
 
 def parsed(content_hash: str, content: str) -> Questionnaire:

@@ -12,6 +12,7 @@ KproError
 │   ├── OperationTooLarge     the operation is longer, deeper, wider or could read more than is allowed
 │   └── BadInput              malformed input that a typed result does not cover
 ├── Unavailable               a part we depend on is down: try again later
+│   └── DeadlineExceeded      it took longer than it may, and was broken off
 └── ConfigurationError        the operator's settings or environment are wrong; ends start-up
 
 Anything else that escapes is a fault of ours: it is masked, logged, and found again by its reference.
@@ -24,6 +25,7 @@ __all__ = [
     "BadInput",
     "ConfigurationError",
     "ContextRequired",
+    "DeadlineExceeded",
     "KproError",
     "NotAuthenticated",
     "NotFound",
@@ -131,9 +133,23 @@ _TOO_LARGE = {
 
 
 class Unavailable(KproError):
-    """The database or another needed part does not answer; nothing was changed."""
+    """The database or another needed part does not answer; nothing was changed unless the message says otherwise."""
 
     code = "UNAVAILABLE"
+
+
+class DeadlineExceeded(Unavailable):
+    """The operation took longer than it may and was broken off; `changed` says whether it had changed something."""
+
+    code = "DEADLINE_EXCEEDED"
+
+    def __init__(self, *, changed: bool = False) -> None:
+        super().__init__(
+            "the operation took too long: its change was made, but what came of it could not be read in time"
+            if changed
+            else "the operation took too long and was broken off; nothing was changed"
+        )
+        self.changed = changed
 
 
 class ConfigurationError(KproError):

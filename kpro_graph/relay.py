@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -195,10 +195,12 @@ class Feed(_Listener):
     """Knows how far the events have come, as the API's role, and wakes the subscriptions that wait for more.
 
     Behind a transaction pooler, ``pooled``, nobody can be told: then it looks by itself, some times a second.
+    ``told`` is called whenever what somebody may has changed, where that is told.
     """
 
-    def __init__(self, dsn: str, *, pooled: bool = False) -> None:
+    def __init__(self, dsn: str, *, pooled: bool = False, told: Callable[[], None] | None = None) -> None:
         super().__init__(dsn, **({"statement_cache_size": 0} if pooled else {}))
+        self._told = told
         self.channel = "" if pooled else "kpro_sequenced"
         self._look_every = _LOOK_POOLED if pooled else _LOOK_EVERY
         self.head = 0
@@ -218,6 +220,8 @@ class Feed(_Listener):
 
     def _changed(self, *_: object) -> None:
         self._rights += 1
+        if self._told is not None:
+            self._told()
 
     async def beyond(self, position: int) -> None:
         """Return once an event after this position may be there."""
@@ -228,7 +232,7 @@ class Feed(_Listener):
         if self.channel:
             await connection.add_listener(RIGHTS, self._changed)
         # What was changed before this connection listened was told to nobody.
-        self._rights += 1
+        self._changed()
         while True:
             head = await connection.fetchval("SELECT position FROM event_head")
             if head != self.head:

@@ -105,6 +105,28 @@ class Settings:
         default=10,
         metadata={"variable": "KPRO_CONNECTIONS", "help": "database connections of one API process"},
     )
+    replica_urls: tuple[str, ...] = field(
+        default=(),
+        repr=False,
+        metadata={
+            "variable": "KPRO_REPLICA_URLS",
+            "help": "PostgreSQL's read replicas as the API's role, comma separated: queries are read from them",
+        },
+    )
+    replica_lag: int = field(
+        default=2,
+        metadata={
+            "variable": "KPRO_REPLICA_LAG",
+            "help": "seconds a replica may be late and still be read from; rights that end, end there so much later",
+        },
+    )
+    deadline: int = field(
+        default=30,
+        metadata={
+            "variable": "KPRO_DEADLINE",
+            "help": "seconds an operation, or one delivery of a subscription, may take before it is broken off",
+        },
+    )
     allowed_origins: tuple[str, ...] = field(
         default=(),
         metadata={"variable": "KPRO_ALLOWED_ORIGINS", "help": "origins, comma separated, that may open subscriptions"},
@@ -221,10 +243,16 @@ def _parsed(name: str, text: str, variable: str) -> object:
             return text
         case "keys":
             return _keys(text, variable)
+        case "replica_urls":
+            return tuple(_database_url(url.strip(), f"each of {variable}") for url in text.split(",") if url.strip())
         case _:
-            if not text.startswith(("postgres://", "postgresql://")):
-                raise ConfigurationError(f"{variable} must begin with postgresql://")
-            return text
+            return _database_url(text, variable)
+
+
+def _database_url(text: str, variable: str) -> str:
+    if not text.startswith(("postgres://", "postgresql://")):
+        raise ConfigurationError(f"{variable} must begin with postgresql://")
+    return text
 
 
 def _public_url(text: str, variable: str) -> str:
@@ -244,6 +272,8 @@ def _public_url(text: str, variable: str) -> str:
 
 _NUMBERS = {
     "connections": (1, 500, ""),
+    "deadline": (1, 300, " of seconds"),
+    "replica_lag": (1, 10, " of seconds"),
     "session_idle": (1, 1440, " of minutes"),
     "session_longest": (1, 1440, " of minutes"),
     "reception_code": (1, 60, " of minutes"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,7 +33,9 @@ class Rehearsal(Database):
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
-    async def _session(self, municipalities: Iterable[int], isolation: str) -> AsyncIterator[Any]:
+    async def _session(
+        self, municipalities: Iterable[int], isolation: str, commit: Callable[[Any, Any], Awaitable[None]] | None = None
+    ) -> AsyncIterator[Any]:
         async with self._turn, self._only.transaction():
             await self._only.execute(_ENTER, _scope(self.scope or municipalities))
             yield self._only

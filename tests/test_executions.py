@@ -454,7 +454,6 @@ def test_what_is_not_compiled_says_why(capsys: pytest.CaptureFixture[str], tmp_p
     assert "__schema asks about the schema itself" in capsys.readouterr().out
 
 
-@pytest.mark.xfail(reason="a request is not told that its client has left", raises=AssertionError)
 async def test_when_the_client_leaves_its_statement_is_ended(world: Api) -> None:
     body = json.dumps({"query": WORKLIST}).encode()
     host, port = world.address.removeprefix("http://").split(":")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
@@ -41,8 +42,12 @@ from tests.living import EXAMPLES, Api, example
 from tests.moving import staff
 from tests.operations import Material, operations
 
-NOWHERE = Application(cast("Any", None), Cursors(b"thirty-two bytes that nobody knows"), cast("Any", None))
-"""What operations share where there is no database: whatever looks at one ends in an error of ours."""
+NOWHERE = Application(
+    cast("Any", SimpleNamespace(deadline=30.0, replicas=None)),
+    Cursors(b"thirty-two bytes that nobody knows"),
+    cast("Any", None),
+)
+"""What operations share where there is no database: whatever looks for more of it than the time it gives ends in an error of ours."""
 
 STRICT = make_schema()
 """A schema whose limits a test sets."""

@@ -347,7 +347,7 @@ class Town:
         if request.deed == "submit" and code == "OK":
             row = await self._fetch_one(_SUBMITTED, request.who.m, key)
             payload |= {
-                "submittedAt": row["submitted_at"].isoformat(),
+                "submittedAt": row["submitted_at"].isoformat().replace("+00:00", "Z"),
                 "scores": tuple(encode("sco", each) for each in row["scores"]),
                 "interpretations": tuple(encode("int", each) for each in row["interpretations"]),
             }

@@ -42,7 +42,7 @@ class Meter:
         if name == "full":
             own, relay = "usename = 'kpro_api'", "usename = 'kpro_relay'"
         elif name == "bare":
-            own, relay = "usename = 'benchmark_peer' AND application_name = 'kpro_graph'", "false"
+            own, relay = "usename = 'benchmark_peer' AND application_name IN ('kpro_graph', 'bench-bare')", "false"
         else:
             own, relay = f"application_name = 'bench-{name}'", "false"
         for row in await self._connection.fetch(

@@ -3,7 +3,7 @@
 Started with ``full`` or ``bare`` and a port. *Full* serves the product's own application as `kpro serve` does, without
 the relay, which runs as `kpro worker` beside it; one list is added, whose pages hold more than the API's. *Bare*
 composes the compiled execution of the product's own types with nobody to judge, no log to write and a role that
-row-level security does not hold for; what a mutation does is the product's own, too.
+row-level security does not hold for; what a mutation does, and how subscribers are served, is the product's own, too.
 """
 
 from __future__ import annotations
@@ -19,20 +19,24 @@ from uuid import UUID, uuid4
 
 import msgspec
 import strawberry
+from database import READ_IN
 from people import Neighbours
 from serving import announce, serve
 from starlette.routing import Mount
 from strawberry.schema.config import StrawberryConfig
+from strawberry.types.unset import UNSET
 from world import World
 
-from kpro_graph.actors import Actor, ActorKind, AssuranceLevel
+from kpro_graph.actors import Actor, ActorKind, AssuranceLevel, Role
 from kpro_graph.app import Product, make_app
 from kpro_graph.execution import Condition, Connection, Cursors, Loading, connection
 from kpro_graph.execution.compiled import Compiler
 from kpro_graph.execution.fields import Column, DeclaredField, Relation
 from kpro_graph.plugins.demo_identity import FOLDER, DemoIdentity, load_secret
 from kpro_graph.plugins.host import PluginHost
-from kpro_graph.schema import Mutation, Query
+from kpro_graph.relay import Feed
+from kpro_graph.schema import Mutation, Query, Subscriptions
+from kpro_graph.schema.context import Application, Viewer
 from kpro_graph.schema.entry import KproSchema, Naming
 from kpro_graph.schema.episodes import LATEST_SUBMITTED
 from kpro_graph.schema.http import Endpoint
@@ -58,7 +62,13 @@ class Paged(Query):
 
 def paged_schema() -> KproSchema:
     """Build the product's schema with the longer list."""
-    return KproSchema(query=Paged, mutation=Mutation, extensions=[Naming], config=StrawberryConfig(scalar_map=SCALARS))
+    return KproSchema(
+        query=Paged,
+        mutation=Mutation,
+        subscription=Subscriptions,
+        extensions=[Naming],
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )
 
 
 async def full(port: int) -> None:
@@ -86,9 +96,16 @@ class Unguarded(Database):
         """Accept the role."""
 
     @asynccontextmanager
-    async def _session(self, municipalities: Any, isolation: str) -> AsyncIterator[Any]:
-        async with self._gate, self._pool.acquire() as connection, connection.transaction(isolation=isolation):
-            yield connection
+    async def _session(self, municipalities: Any, isolation: str, commit: Any = None) -> AsyncIterator[Any]:
+        async with self._gate, self._pool.acquire() as connection:
+            transaction = connection.transaction(isolation=isolation)
+            await transaction.start()
+            try:
+                yield connection
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await (transaction.commit() if commit is None else commit(connection, transaction))
 
     async def fetch(self, sql: str, arguments: Sequence[object]) -> list[Any]:
         """Run one statement by itself."""
@@ -96,9 +113,18 @@ class Unguarded(Database):
             rows: list[Any] = await connection.fetch(sql, *arguments)
             return rows
 
+    @asynccontextmanager
+    async def look(self, actor: Actor, operation: str = "", **_: Any) -> AsyncIterator[Any]:
+        """Look without a session."""
+        yield Look(self, actor)
+
+    read = look
+
 
 class Look:
-    """What is read through, where nothing is noted."""
+    """What is read through, where nothing is noted and nothing counted."""
+
+    statements = 0
 
     def __init__(self, database: Unguarded, actor: Actor) -> None:
         self.actor = actor
@@ -147,14 +173,33 @@ class Asked:
             yield change
 
 
+# Where events lie is where the reading municipality's are; what may be seen of them is all.
+_FOLLOWER = Actor(
+    ActorKind.SYSTEM, uuid4(), READ_IN, (READ_IN,), AssuranceLevel.HIGH, roles=frozenset({Role.INTEGRATOR}),
+    may_have_answers=True,
+)  # fmt: skip
+
+
 def _nothing(*_: Any, **__: Any) -> None:
     """Note nothing."""
+
+
+class Socket(Endpoint):
+    """The product's sockets, on which everybody is a system that may follow what is submitted."""
+
+    async def get_context(self, request: Any, response: Any) -> Viewer:
+        """Ask nobody who they are."""
+        return Viewer(self._application, _FOLLOWER, peer=request)
+
+    async def on_ws_connect(self, context: Viewer) -> Any:
+        """Let everybody in."""
+        return UNSET
 
 
 class Bare:
     """The compiled execution behind bare ASGI."""
 
-    def __init__(self, database: Unguarded, world: World) -> None:
+    def __init__(self, database: Unguarded, world: World, feed: Feed) -> None:
         schema = paged_schema()
         _unjudge(schema, world.municipality)
         self.database = database
@@ -169,9 +214,14 @@ class Bare:
             citizens=Everybody(),
         )
         self.look = Look(database, self.actor)
+        recognition: Any = None
+        self._socket = Socket(schema, Application(database, self.cursors, feed), recognition, ())
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request."""
+        """Answer one request, or serve one socket."""
+        if scope["type"] != "http":
+            await self._socket(scope, receive, send)
+            return
         message = await receive()
         body = message["body"]
         while message.get("more_body"):
@@ -196,7 +246,7 @@ def _unjudge(schema: Any, municipality: int) -> None:
         origin: Any = getattr(definition, "origin", None)
         source = getattr(origin, "source", None)
         if source is not None:
-            origin.source = dataclasses.replace(source, visible=lambda _: everything)
+            origin.source = dataclasses.replace(source, visible=lambda _: everything, within={}, tenants=None)
         for field in getattr(definition, "fields", ()):
             if not isinstance(field, DeclaredField):
                 continue
@@ -215,7 +265,9 @@ async def bare(port: int) -> None:
     """Serve the execution alone."""
     world = World.read()
     database: Any = await Unguarded.open(world.dsn("bare"), Cipher(b"benchmark" * 8), size=6)
-    await serve(Bare(database, world), port)
+    feed = Feed(world.dsn("bare"))
+    await feed.start()
+    await serve(Bare(database, world, feed), port)
 
 
 if __name__ == "__main__":

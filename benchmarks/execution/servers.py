@@ -45,7 +45,7 @@ class Server:
 
 SERVERS = (
     Server("full", "kpro_graph, full", ("ours.py", "full"), "ours", "/graphql/", "/paged/"),
-    Server("bare", "kpro_graph, bare", ("ours.py", "bare"), "ours", fans_out=False),
+    Server("bare", "kpro_graph, bare", ("ours.py", "bare"), "ours"),
     Server("floor", "one SQL statement", ("floor.py",), "peer", fans_out=False),
     Server("postgraphile", "PostGraphile", ("postgraphile.mjs",), "graphile"),
     Server("mercurius", "Mercurius, tuned", ("mercurius.mjs",), "peer"),
@@ -93,7 +93,7 @@ def running(world: World, folder: Path, chosen: Sequence[Server]) -> Iterator[li
     try:
         found = []
         worker = None
-        if any(each.name == "full" for each in chosen):
+        if any(each.dialect == "ours" for each in chosen):
             worker = start("worker", [sys.executable, "-m", "kpro_graph", "worker"]).pid
         for server in chosen:
             port = _free_port()

@@ -7,6 +7,8 @@ from typing import Any
 
 import uvicorn
 
+from kpro_graph.commands.serving import spare_what_stays
+
 __all__ = ["announce", "serve"]
 
 
@@ -35,6 +37,7 @@ async def serve(app: Any, port: int) -> None:
         server_header=False,
         timeout_graceful_shutdown=1,
     )
+    spare_what_stays()
     await uvicorn.Server(config).serve()
 
 

@@ -81,7 +81,10 @@ def _source(
     subject: str | None = None,
     questionnaire: str | None = None,
     within: Mapping[str, Callable[[Actor], Condition]] | None = None,
+    *,
+    abroad: bool = False,
 ) -> Source:
+    """Make a table's source; of one that is seen ``abroad``, rows of other municipalities may be the actor's to see."""
     table, columns = tables.shape(model)
     tenant = "municipality_id" if "municipality_id" in columns else "id"
     computed = {name: _THROUGH_RESPONSE[name] for name in (subject, questionnaire) if name and name not in columns}
@@ -94,7 +97,20 @@ def _source(
         questionnaire=questionnaire,
         computed=computed,
         within=within or {},
+        tenants=None if abroad else _at_home(tenant),
     )
+
+
+def _at_home(tenant: str) -> Callable[[Actor], Condition]:
+    """Return the judge of municipalities: those whose rows the actor may see at all."""
+
+    def condition(actor: Actor) -> Condition:
+        if len(actor.municipalities) == 1:
+            return Condition(f"{{t}}.{tenant} = {{home}}", {"home": actor.municipalities[0]}, {"home": "integer"})
+        homes = {"homes": list(actor.municipalities)}
+        return Condition(f"{{t}}.{tenant} = ANY({{homes}})", homes, {"homes": "integer[]"})
+
+    return condition
 
 
 def _all(_actor: Actor) -> Condition:
@@ -427,7 +443,7 @@ def _access_log(actor: Actor) -> Condition:
     return NOTHING
 
 
-MUNICIPALITY = _source(tables.Municipality, _all)
+MUNICIPALITY = _source(tables.Municipality, _all, abroad=True)
 ORGANISATION_UNIT = _source(tables.OrganisationUnit, _organisation_unit)
 EMPLOYEE = _source(tables.Employee, _for_staff)
 CARE_TEAM = _source(tables.CareTeam, _care_team)
@@ -435,8 +451,8 @@ CITIZEN = _source(tables.Citizen, _citizen, subject="id")
 REPRESENTATION = _source(tables.Representation, _representation, subject="citizen_id")
 EPISODE = _source(tables.EpisodeOfCare, _episode, subject="citizen_id")
 CONSENT = _source(tables.Consent, _of_episode, subject="citizen_id")
-QUESTIONNAIRE = _source(tables.Questionnaire, _questionnaire)
-RULE_SET = _source(tables.RuleSet, _for_staff)
+QUESTIONNAIRE = _source(tables.Questionnaire, _questionnaire, abroad=True)
+RULE_SET = _source(tables.RuleSet, _for_staff, abroad=True)
 ASSIGNMENT = _source(tables.Assignment, _assignment, subject="citizen_id")
 RESPONSE = _source(tables.Response, _response, "citizen_id", "questionnaire_url")
 DRAFT_ANSWER = _source(tables.DraftAnswer, _draft_answer, "citizen_id", "questionnaire_url")
@@ -446,6 +462,6 @@ INTERPRETATION = _source(tables.Interpretation, _score, "citizen_id", "questionn
 EMERGENCY_ACCESS = _source(tables.EmergencyAccess, _emergency_access, subject="citizen_id")
 RECEPTION_DEVICE = _source(tables.ReceptionDevice, reception.device)
 RECEPTION_SESSION = _source(tables.ReceptionSession, reception.session, subject="citizen_id")
-HAND_OVER = _source(tables.HandOver, _hand_over, subject="citizen_id")
+HAND_OVER = _source(tables.HandOver, _hand_over, subject="citizen_id", abroad=True)
 EVENT = _source(tables.Event, _event)
 ACCESS_LOG = _source(tables.AccessLogLine, _access_log, "citizen_id")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import linecache
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from graphql import (
@@ -39,10 +39,11 @@ from kpro_graph.execution.shapes import (
     Picked,
     Picks,
     Plan,
+    Record,
     Sub,
     Value,
 )
-from kpro_graph.execution.values import Fault, attribute_writer, document_reader, leaf_writer, plain_writer
+from kpro_graph.execution.values import AS_TEXT, Fault, attribute_writer, document_reader, leaf_writer, plain_writer
 
 __all__ = ["Assemble", "Run", "compile_assembly", "rows_of"]
 
@@ -59,8 +60,8 @@ class Run:
         self.asked = asked
         self.cursors = cursors
         self.batches: dict[tuple[int, int], Any] = {}
-        # For each level, the lists of rows that are in the answer.
-        self.seen: list[list[Sequence[Any]]] = [[] for _ in range(levels)]
+        # For each level, whose rows are in the answer: tenant, subject and questionnaire, and the kind, if any.
+        self.seen: list[set[tuple[Any, ...]]] = [set() for _ in range(levels)]
 
 
 Assemble = Callable[[Any, Run], Any]
@@ -103,20 +104,42 @@ class _Writer:
         self._names: dict[str, Any] = {"F": _fault, "L": _list}
         self._number = itertools.count()
         self._functions: list[str] = []
-        self._columns = plan.columns
 
     def compile(self) -> Assemble:
         answer = self._given(self._plan.object, self._plan.givens[0])
         lines = ["def assemble(row, run):", "    given, seen, asked, cursors, batches = "
                  "run.givens, run.seen, run.asked, run.cursors, run.batches"]  # fmt: skip
         lines += [f"    {line}" for line in self._functions]
-        lines.append(f"    return {answer}")
+        lines.append(f"    data = {answer}")
+        lines += [f"    {line}" for line in self._noting(self._plan.record)]
+        lines.append("    return data")
         source = "\n".join(lines) + "\n"
         name = f"<plan {next(_numbers)}>"
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
         exec(compile(source, name, "exec"), self._names)  # noqa: S102 - the text is made of the plan, never of values
         assemble: Assemble = self._names["assemble"]
         return assemble
+
+    def _noting(self, record: Record) -> list[str]:
+        """Return the statements that note whose rows a record and the lists within it bring into the answer."""
+        row, lines = record.name, []
+        levels = [level for level in self._plan.levels if level.noted and level.groups]
+        for level in record.joined:
+            if level in levels:
+                lines.append(f"if {row}[{self._key(level)}] is not None: seen[{level.number}].add({_whose(level)})")
+        for level in record.lists:
+            inner = self._noting(level.record)
+            if level in levels and not level.within:
+                inner = [f"seen[{level.number}].add({_whose(level)})", *inner]
+            rows = f"{row}[{level.rows}]"
+            if level in levels and level.within:
+                lines.append(f"if {rows}: seen[{level.number}].add({_whose(level)})")
+            if inner:
+                # One row more than a page has is read, which tells that there are more.
+                page = f"[:asked[{level.number}].size]" if level.relation.shape == "connection" else ""
+                lines.append(f"for {level.record.name} in ({rows} or ()){page}:")
+                lines += [f"    {line}" for line in inner]
+        return lines
 
     def _name(self, value: Any, kind: str = "c") -> str:
         name = f"{kind}{next(self._number)}"
@@ -152,55 +175,49 @@ class _Writer:
                     self._functions.append(f"{known} = {{{', '.join(f'**{each}' for each in found)}}}")
                     return f"[{known}.get(g{ids.number}) for g{ids.number} in given[{ids.number}]]"
                 case Nested(level, inner):
-                    return self._nested(level, inner, f"row[{self._columns[level.number]}]")
+                    return self._nested(level, inner)
                 case Choice(rows):
-                    found = [
-                        self._nested(each.level, each.object, f"row[{self._columns[each.level.number]}]")
-                        for each in rows
-                    ]
+                    found = [self._nested(each.level, each.object) for each in rows]
                     # A row of which nothing is asked is an empty object, and is there all the same.
                     name = f"x{next(self._number)}"
                     return f"({''.join(f'{name} if ({name} := {each}) is not None else ' for each in found)}None)"
                 case Page(level, _) as page:
-                    place = self._columns[level.number]
-                    count = f"row[{place + 1}]" if level.counted else "None"
-                    return self._guarded(level, None, self._page(page, f"row[{place}]", count))
+                    made = self._page(page)
+                    return made if not level.relation.by else f"({made} if asked[{level.number}].keyed else None)"
             raise Fault(f"{type(each).__name__} under an object at hand")
 
         return self._object(shape, entry)
 
     def _by_id(self, level: Level, shape: Object | OneOf) -> str:
-        key = level.columns[level.cls.source.key]
-        return self._by_key(level, f"({level.cls.prefix!r}, r{level.number}[{key}])", shape)
+        return self._by_key(level, f"({level.cls.prefix!r}, r{level.number}[{self._key(level)}])", shape)
 
     def _by_key(self, level: Level, key: str, shape: Object | OneOf) -> str:
         """Write a level's rows once, by the key that says whose they are; return what they are called."""
-        row, name = f"r{level.number}", f"k{level.number}"
-        rows = f"row[{self._columns[level.number]}] or ()"
-        if self._noting(level):
-            self._define_note(level)
-            rows = f"n{level.number}({rows})"
-        self._functions.append(f"{name} = {{{key}: {self._row(shape, level, row)} for {row} in {rows}}}")
+        name, above = f"k{level.number}", level.parent.record.name
+        rows = f"{above}[{level.rows}] or ()"
+        self._functions.append(f"{name} = {{{key}: {self._row(shape, level)} for {level.record.name} in {rows}}}")
         return name
 
-    def _row(self, shape: Object | OneOf, level: Level, row: str) -> str:
+    def _row(self, shape: Object | OneOf, level: Level) -> str:
         """Write a row; one that is of a type by its kind and whose kind has none is a fault."""
         if isinstance(shape, Object):
-            return self._row_of(shape, level, row, level.cls)
-        kind = f"{row}[{level.columns[shape.column]}]"
+            return self._row_of(shape, level, level.cls)
+        kind = f"{level.record.name}[{level.columns[shape.column]}]"
         written = "".join(
-            f"{self._row_of(each, level, row, cls)} if {kind} == {value!r} else "
+            f"{self._row_of(each, level, cls)} if {kind} == {value!r} else "
             for value, (cls, each) in shape.kinds.items()
         )
         return f"({written}F())"
 
-    def _row_of(self, shape: Object, level: Level, row: str, cls: type[Row]) -> str:
+    def _row_of(self, shape: Object, level: Level, cls: type[Row]) -> str:
+        row = level.record.name
+
         def entry(each: Entry) -> str:
             match each:
                 case Constant(value):
                     return repr(value)
                 case Value(name, definition, type_):
-                    return self._value(f"{row}[{level.columns[name]}]", definition.declared, type_, cls)
+                    return self._value(f"{row}[{level.columns[name]}]", name, definition.declared, type_, cls)
                 case Document(name, type_, inner):
                     value = f"{row}[{level.columns[name]}]"
                     read = self._name(document_reader(type_, inner))
@@ -210,44 +227,32 @@ class _Writer:
                     write = self._name(plain_writer(batch.type, batch.object))
                     return f"{write}(next(batches[{level.number}, {number}]))"
                 case Nested(inner_level, inner):
-                    return self._nested(inner_level, inner, f"{row}[{level.place(inner_level)}]")
+                    return self._nested(inner_level, inner)
                 case Page(inner_level, _) as page:
-                    place = level.place(inner_level)
-                    count = f"{row}[{place + 1}]" if inner_level.counted else "None"
-                    return self._guarded(inner_level, row, self._page(page, f"{row}[{place}]", count))
+                    return self._guarded(inner_level, row, self._page(page))
             raise Fault(f"{type(each).__name__} in a row")
 
         return self._object(shape, entry)
 
-    def _nested(self, level: Level, shape: Object | OneOf, value: str) -> str:
-        row = f"r{level.number}"
-        noted = self._noting(level)
-        if level.relation.shape == "one":
-            inner = self._row(shape, level, row)
-            note = f"seen[{level.number}].append(({row},)) or " if noted else ""
-            return f"({note}{inner} if ({row} := {value}) is not None else None)"
+    def _nested(self, level: Level, shape: Object | OneOf) -> str:
+        above = level.parent.record.name
+        if level.single:
+            return f"({self._row(shape, level)} if {above}[{self._key(level)}] is not None else None)"
         # Rows that nobody asked the database for are none.
-        rows = f"n{level.number}({value} or ())" if noted else f"{value} or ()"
-        if noted:
-            self._define_note(level)
-        return f"[{self._row(shape, level, row)} for {row} in {rows}]"
+        return f"[{self._row(shape, level)} for {level.record.name} in {above}[{level.rows}] or ()]"
 
-    def _define_note(self, level: Level) -> None:
-        note = f"def n{level.number}(rows): seen[{level.number}].append(rows); return rows"
-        if note not in self._functions:
-            self._functions.append(note)
+    def _key(self, level: Level) -> int:
+        return level.columns[level.cls.source.key]
 
-    def _noting(self, level: Level) -> bool:
-        return level.cls.source.subject is not None or level.relation.search
-
-    def _page(self, page: Page, rows: str, count: str) -> str:
+    def _page(self, page: Page) -> str:
         level = page.level
-        number, row = level.number, f"r{level.number}"
+        number, row, above = level.number, level.record.name, level.parent.record.name
+        count = "None" if level.count is None else f"{above}[{level.count}]"
         parts = []
         for key, (name, inner) in page.entries.items():
             match name:
                 case "nodes":
-                    parts.append(f"{key!r}: [{self._row(inner, level, row)} for {row} in rows]")
+                    parts.append(f"{key!r}: [{self._row(inner, level)} for {row} in rows]")
                 case "edges":
                     edge = ", ".join(f"{k!r}: {self._edge(level, part)}" for k, part in inner.items())
                     parts.append(f"{key!r}: [{{{edge}}} for {row} in rows]")
@@ -271,15 +276,12 @@ class _Writer:
             "    more = len(rows) > page.size",
             "    if more: rows = rows[:page.size]",
             "    if page.backward: rows = rows[::-1]",
-            *([f"    seen[{number}].append(rows)"] if self._noting(level) else []),
             f"    return {{{', '.join(parts)}}}",
         ]
-        return f"p{number}({rows}, {count})"
+        return f"p{number}({above}[{level.rows}], {count})"
 
-    def _guarded(self, level: Level, row: str | None, page: str) -> str:
+    def _guarded(self, level: Level, row: str, page: str) -> str:
         """A page hangs on keys; where one is null there is no page."""
-        if row is None:
-            return page if not level.relation.by else f"({page} if asked[{level.number}].keyed else None)"
         assert isinstance(level.parent, Level)
         keys = sorted({level.parent.columns[name] for name in level.relation.by.values()})
         missing = " or ".join(f"{row}[{key}] is None" for key in keys)
@@ -288,11 +290,11 @@ class _Writer:
     def _edge(self, level: Level, part: tuple[str, Any]) -> str:
         name, inner = part
         if name == "node":
-            return self._row(inner, level, f"r{level.number}")
+            return self._row(inner, level)
         return self._cursor(level, f"r{level.number}") if name == "cursor" else repr(inner)
 
     def _cursor(self, level: Level, row: str) -> str:
-        return f"cursors.seal(page.listing, {row}[{level.width}:])"
+        return f"cursors.seal(page.listing, {row}[{len(level.record.slots)}:])"
 
     def _maybe(self, type_: GraphQLOutputType, value: str, made: Callable[[str], str]) -> str:
         """Make a value of what may be null; what must not be is a fault."""
@@ -300,8 +302,10 @@ class _Writer:
         otherwise = "F()" if is_non_null_type(type_) else "None"
         return f"({made(name)} if ({name} := {value}) is not None else {otherwise})"
 
-    def _value(self, value: str, declared: Any, type_: GraphQLOutputType, cls: type[Row]) -> str:
+    def _value(self, value: str, name: str, declared: Any, type_: GraphQLOutputType, cls: type[Row]) -> str:
         assert isinstance(declared, Column)
+        if name.endswith(AS_TEXT):
+            return self._maybe(type_, value, lambda each: each)
         if declared.as_id:
             prefix = f"{cls.prefix}_"
             return self._maybe(type_, value, lambda each: f"{prefix!r} + {each}.hex")
@@ -317,8 +321,6 @@ class _Writer:
             return self._maybe(type_, value, lambda each: f"{table}[{each}]")
         if declared.convert is None and leaf.name in _AS_THEY_ARE:
             return value if not is_non_null_type(type_) else self._maybe(type_, value, lambda each: each)
-        if declared.convert is None and leaf.name in _WRITTEN:
-            return self._maybe(type_, value, _WRITTEN[leaf.name].format)
         serialize = self._name(cast("GraphQLLeafType", leaf).serialize)
         return self._maybe(type_, value, lambda each: f"{serialize}({self._converted(declared, each, cls)})")
 
@@ -328,35 +330,39 @@ class _Writer:
         return f"{self._name(declared.convert)}({value}, {self._name(cls)})"
 
 
-# GraphQL scalars whose values JSON writes as the database gives them, and those that are written by an expression.
-_AS_THEY_ARE = frozenset({"String", "Boolean", "Int"})
-_WRITTEN = {"DateTime": "{}.isoformat()", "Date": "{}.isoformat()", "Decimal": "str({})"}
+# GraphQL scalars whose values are written in JSON as the database gives them.
+_AS_THEY_ARE = frozenset({"String", "Boolean", "Int", "DateTime", "Date"})
 
 
-def rows_of(level: Level, row: Any, run: Run, columns: Mapping[int, int]) -> Sequence[Any]:
-    """Return every row of a level in the order in which the assembly meets them.
+def rows_of(level: Level, row: Any, run: Run) -> Sequence[Any]:
+    """Return the records of every row of a level in the order in which the assembly meets them."""
+    records = _records(level.record, row, run)
+    if not level.single:
+        return records
+    key = level.columns[level.cls.source.key]
+    return [each for each in records if each[key] is not None]
 
-    ``columns`` are the places, in the statement's row, of the levels under objects at hand.
-    """
-    if isinstance(level.parent, Given):
-        return _shown_rows(level, row[columns[level.number]], run)
-    place = level.parent.place(level)
-    found: list[Any] = []
-    above = level.parent
-    for parent in rows_of(above, row, run, columns):
-        if level.under is not None and parent[above.columns[above.relation.kinds.column]] != level.under:  # type: ignore[union-attr]
-            continue
-        found += _shown_rows(level, parent[place], run)
+
+def _records(record: Record, row: Any, run: Run) -> Sequence[Any]:
+    level = record.level
+    if level is None:
+        return (row,)
+    page, found = run.asked[level.number], list[Any]()
+    for above in _records(level.parent.record, row, run):
+        rows = above[level.rows] or ()
+        if level.relation.shape == "connection":
+            rows = rows[: page.size]
+            rows = rows[::-1] if page.backward else rows
+        found += rows
     return found
 
 
-def _shown_rows(level: Level, value: Any, run: Run) -> Sequence[Any]:
-    if value is None:
-        return ()
-    if level.relation.shape == "one":
-        return (value,)
-    if level.relation.shape == "connection":
-        page = run.asked[level.number]
-        rows: Sequence[Any] = value[: page.size]
-        return rows[::-1] if page.backward else rows
-    return value  # type: ignore[no-any-return]
+def _whose(level: Level) -> str:
+    """Return whose rows are noted, as the values of the record they lie in; with their kind, if they are of several."""
+    of = level.subject
+    # What lies within a row is noted as that row's, whose questionnaire is noted with it.
+    named = (of.cls.source.tenant, of.cls.source.subject, None if level.within else of.cls.source.questionnaire)
+    places = [f"{of.record.name}[{of.columns[name]}]" if name else "None" for name in named]
+    if level.relation.kinds is not None:
+        places.append(f"{of.record.name}[{of.columns[level.relation.kinds.column]}]")
+    return f"({', '.join(places)})"

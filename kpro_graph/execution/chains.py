@@ -12,43 +12,40 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kpro_graph.execution.shapes import Level
+from kpro_graph.execution.shapes import Level, Record
 
 __all__ = ["Link", "chain", "gatherer"]
 
-_USUAL = {"one": 1.0, "many": 4.0, "latest_per": 3.0}
+_USUAL = {"many": 4.0, "latest_per": 3.0}
 _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A level of a chain in a flat record: how many values it has, where the next level's rows stand, its shape."""
+    """A record of a chain within a flat one: how many values it has, and where the next list's records stand in it."""
 
     width: int
     next: int | None
-    one: bool = False
 
 
-def chain(levels: Sequence[Level], asked: Sequence[Any]) -> list[Level]:
-    """Return the levels, from one of these on, whose rows are expected to be the most; none where there is no list."""
+def chain(record: Record, asked: Sequence[Any]) -> list[Level]:
+    """Return the lists, from one of this record's on, whose rows are expected to be the most."""
     chosen: list[Level] = []
     while True:
-        best, most = None, 1.0
-        for level in levels:
-            if (rows := _expected(level, asked)) > most:
-                best, most = level, rows
-        if best is None:
+        expected = {level.number: _expected(level, asked) for level in record.lists}
+        best = max(record.lists, key=lambda level: expected[level.number], default=None)
+        if best is None or not expected[best.number]:
             return chosen
         chosen.append(best)
-        levels = best.nested
+        record = best.record
 
 
 def _expected(level: Level, asked: Sequence[Any]) -> float:
-    """Guess how many rows a level and the longest chain beneath it have."""
+    """Guess how many rows a list and the longest chain beneath it have."""
     if asked[level.number].skipped:
         return 0.0
     own = _USUAL.get(level.relation.shape, 50.0)
-    return own * max([1.0, *(_expected(each, asked) for each in level.nested)])
+    return own * max([1.0, *(_expected(each, asked) for each in level.record.lists)])
 
 
 def gatherer(links: Sequence[Link]) -> Callable[[Sequence[Any]], Sequence[Any]]:
@@ -75,8 +72,7 @@ def gatherer(links: Sequence[Link]) -> Callable[[Sequence[Any]], Sequence[Any]]:
         lines.append(f"        if {beneath or 'True'}:")
         lines += [f"            {line}" for line in _row(n, places[n], links)]
         above = links[n - 1]
-        added = f"r{n - 1}[{above.next}] = r{n}" if links[n].one else f"r{n - 1}[{above.next}].append(r{n})"
-        lines.append(f"            {added}")
+        lines.append(f"            r{n - 1}[{above.next}].append(r{n})")
     lines.append("    return r0")
     source = "\n".join(lines) + "\n"
     name = f"<gather {next(_numbers)}>"
@@ -91,5 +87,4 @@ def _row(n: int, place: tuple[int, int], links: Sequence[Link]) -> list[str]:
     taken = f"record[{place[0]}:{place[1]}]"
     if n == len(links) - 1:
         return [f"r{n} = {taken}"]
-    empty = "None" if links[n + 1].one else "[]"
-    return [f"r{n} = list({taken})", f"r{n}[{links[n].next}] = {empty}"]
+    return [f"r{n} = list({taken})", f"r{n}[{links[n].next}] = []"]

@@ -34,19 +34,18 @@ from graphql import (
     validate,
     visit,
 )
-from graphql.execution.values import get_variable_values
 
 from kpro_graph.errors import OperationTooLarge, Refused, Unavailable
-from kpro_graph.execution.assembly import Assemble, Run, compile_assembly, rows_of
-from kpro_graph.execution.fields import Row
+from kpro_graph.execution.assembly import Assemble, Run, compile_assembly
+from kpro_graph.execution.batches import compute
+from kpro_graph.execution.inputs import InvalidVariables, Variables, read_arguments
 from kpro_graph.execution.limits import Limits, Measure, measure
 from kpro_graph.execution.notes import note_all
-from kpro_graph.execution.planning import plan, read_arguments
+from kpro_graph.execution.planning import plan
 from kpro_graph.execution.reference import Loading
 from kpro_graph.execution.selection import by_key, declaration
 from kpro_graph.execution.shapes import Given, Level, Plan, Unplannable
-from kpro_graph.execution.values import Fault
-from kpro_graph.execution.writing import SKIPPED, Asked, Statement, ask, write
+from kpro_graph.execution.writing import SKIPPED, Asked, Judged, Statement, ask, judge, write
 
 __all__ = ["Compiler", "NotCompiled", "Prepared", "Subscribed", "answer"]
 
@@ -63,6 +62,27 @@ class NotCompiled(Exception):
         self.finished = finished or {}
 
 
+class _Judgements:
+    """What actors who asked lately may see, plan by plan; a judge says the same of the same actor every time."""
+
+    def __init__(self, size: int = 4000) -> None:
+        self._size = size
+        # An actor and a plan are kept with what is known of them, so that no other object takes on their identity.
+        self._known: OrderedDict[tuple[int, int], tuple[Any, Plan, list[Judged]]] = OrderedDict()
+
+    def of(self, plan: Plan, actor: Any) -> list[Judged]:
+        """Return what an actor may see of each level's rows."""
+        key = id(actor), id(plan)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = actor, plan, [judge(level, actor) for level in plan.levels]
+            while len(self._known) > self._size:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(key)
+        return found[2]
+
+
 class _Beyond(NotCompiled):
     """The operation is beyond a limit; the reference execution, which has the same, says so."""
 
@@ -77,6 +97,7 @@ class Prepared:
 
     plan: Plan
     assemble: Assemble
+    judgements: _Judgements
     statements: dict[tuple[object, ...], Statement] = field(default_factory=dict)
 
     def statement(self, asked: Sequence[Asked]) -> Statement:
@@ -114,6 +135,7 @@ class _Operation:
     node: OperationDefinitionNode
     fragments: Mapping[str, FragmentDefinitionNode]
     choosing: tuple[str, ...]
+    variables: Variables
     measures: dict[Hashable, Measure | GraphQLError] = field(default_factory=dict)
     prepared: dict[Hashable, Prepared | NotCompiled] = field(default_factory=dict)
 
@@ -138,13 +160,15 @@ class Compiler:
         self._strawberry = schema
         self._schema: GraphQLSchema = schema._schema
         self._size = size
+        self._judgements = _Judgements()
         self._operations: OrderedDict[tuple[str, str | None], _Operation | NotCompiled] = OrderedDict()
         self.counts: Counter[str] = Counter()
 
     async def run(
         self, document: str, variables: Mapping[str, Any] | None, operation_name: str | None, context: Any
     ) -> bytes:
-        """Return the answer as JSON. ``context`` has ``loading``, as in the reference execution, and is told ``name``.
+        """Return the answer as JSON. ``context`` has ``loading``, as in the reference execution, and is told ``name``,
+        and with ``looking`` that nothing is changed.
 
         What was read is noted with the reading; committing it before the bytes leave is the caller's.
 
@@ -267,13 +291,13 @@ class Compiler:
         fragments = {each.name.value: each for each in parsed.definitions if isinstance(each, FragmentDefinitionNode)}
         finder = _FindsChoices()
         visit(parsed, finder)
-        return _Operation(operation, fragments, tuple(sorted(finder.names)))
+        return _Operation(operation, fragments, tuple(sorted(finder.names)), Variables(self._schema, operation))
 
     def _coerced(self, operation: _Operation, variables: Mapping[str, Any] | None) -> Any:
-        coerced = get_variable_values(self._schema, operation.node.variable_definitions or (), dict(variables or {}))
-        if isinstance(coerced, list):
-            raise NotCompiled("the variables are not valid")
-        return coerced
+        try:
+            return operation.variables.read(variables)
+        except InvalidVariables as error:
+            raise NotCompiled("the variables are not valid") from error
 
     def _prepared(self, operation: _Operation, variables: Any) -> Prepared:
         root = self._schema.query_type
@@ -289,7 +313,7 @@ class Compiler:
         if found is None:
             try:
                 made = plan(self._schema, operation.fragments, variables, type_, nodes, self._strawberry)
-                found = Prepared(made, compile_assembly(made))
+                found = Prepared(made, compile_assembly(made), self._judgements)
             except Unplannable as reason:
                 found = NotCompiled(str(reason))
             operation.prepared[choices] = found
@@ -309,6 +333,7 @@ class Compiler:
         if operation.node.operation is OperationType.MUTATION:
             return await self._change(operation, coerced, context)
         prepared = self._prepared(operation, coerced)
+        context.looking = True
         return msgspec.json.encode({"data": await answer(prepared, None, coerced, context)})
 
     async def _change(self, operation: _Operation, variables: Any, context: Any) -> bytes:
@@ -372,31 +397,26 @@ async def answer(prepared: Prepared, root: object, variables: Any, context: Any)
         if not definition.allowed(actor):  # type: ignore[misc]
             raise NotCompiled("a field is not open to the actor")
     try:
-        givens = await _givens(made, root, variables, context)
-        asked: list[Asked] = []
-        for level in made.levels:
-            beneath = isinstance(level.parent, Level) and asked[level.parent.number].skipped
-            asked.append(SKIPPED if beneath else _ask(level, givens, actor, variables, loading))
+        givens = [root] if len(made.givens) == 1 else await _givens(made, root, variables, context)
+        asked = _ask(prepared, givens, actor, variables, loading.cursors)
     except (Refused, GraphQLError) as error:
         raise NotCompiled("an argument or an object at hand is refused") from error
     run = Run(givens, asked, loading.cursors, len(made.levels))
     row: Any = made.nothing
     reading = None
-    if any(not each.skipped for each in asked):
+    if not all(each.skipped for each in asked):
         statement = prepared.statement(asked)
-        reading = await loading.reading()
+        reading = await loading.first()
         values = [value for each in asked for value in each.values()]
         row = statement.gather(await reading.fetch(statement.sql, values))
     try:
-        await _batch(made, row, run, context)
+        await compute(made, row, run, context)
         data = prepared.assemble(row, run)
     except Unavailable:
         raise
     except Exception as error:
         raise NotCompiled(f"the answer could not be put together ({type(error).__name__})") from error
-    if any(level.relation.search for level in made.levels) or reading is not None:
-        reading = reading or await loading.reading()
-        note_all(made, run, reading)
+    await note_all(made, run, loading)
     return data
 
 
@@ -416,50 +436,30 @@ async def _givens(made: Plan, root: object, variables: Any, context: Any) -> lis
     return givens
 
 
-def _ask(level: Level, givens: Sequence[Any], actor: Any, variables: Any, loading: Loading) -> Asked:
-    hung: dict[str, object] = {}
-    if isinstance(level.parent, Given) and level.parent.several:
-        return ask(level, actor, level.arguments(variables), loading.cursors, {}, _keys(level, givens))
-    if isinstance(level.parent, Given):
-        given = givens[level.parent.number]
-        hung = {own: getattr(given, theirs, None) for own, theirs in level.relation.by.items()}
-    return ask(level, actor, level.arguments(variables), loading.cursors, hung)
-
-
-def _keys(level: Level, givens: Sequence[Any]) -> list[tuple[object, ...]]:
-    """Return, without repetition, the keys that several objects at hand have for a level's rows."""
-    assert isinstance(level.parent, Given)
-    theirs = level.relation.by.values()
-    keys = {tuple(getattr(each, name) for name in theirs): None for each in givens[level.parent.number] or ()}
-    return [key for key in keys if None not in key]
-
-
-def _made(cls: type[Row], names: Sequence[str], values: Sequence[Any]) -> Row:
-    row = cls.__new__(cls)
-    row.row = dict(zip(names, values, strict=False))
-    return row
-
-
-async def _batch(made: Plan, row: Any, run: Run, context: Any) -> None:
-    """Call each batch function once with all rows of its level."""
-    info = SimpleNamespace(context=context)
-    for level in made.levels:
-        if not level.batches:
+def _ask(prepared: Prepared, givens: Sequence[Any], actor: Any, variables: Any, cursors: Any) -> list[Asked]:
+    """Return what this run asks of each level."""
+    asked: list[Asked] = []
+    for level, judged in zip(prepared.plan.levels, prepared.judgements.of(prepared.plan, actor), strict=True):
+        hung: Mapping[str, object] = {}
+        if isinstance(level.parent, Given):
+            given = givens[level.parent.number]
+            if level.parent.several:
+                several = _keys(level, given)
+                asked.append(ask(level, judged, level.arguments(variables), cursors, hung, several))
+                continue
+            hung = {own: getattr(given, theirs, None) for own, theirs in level.relation.by.items()}
+        elif asked[level.parent.number].skipped:
+            asked.append(SKIPPED)
             continue
-        names = list(level.columns)
-        met = rows_of(level, row, run, made.columns)
-        kinds = level.relation.kinds
-        of: dict[str | None, list[Row]] = {}
-        for number, batch in enumerate(level.batches):
-            if batch.kind not in of:
-                place = None if kinds is None else level.columns[kinds.column]
-                theirs = [values for values in met if place is None or values[place] == batch.kind]
-                of[batch.kind] = [_made(batch.cls, names, values) for values in theirs]
-            rows = of[batch.kind]
-            given = list(await batch.declared.function(rows, info)) if rows else []
-            if len(given) != len(rows):
-                raise Fault(f"a batch function gave {len(given)} values for {len(rows)} rows")
-            run.batches[level.number, number] = iter(given)
+        asked.append(ask(level, judged, level.arguments(variables), cursors, hung))
+    return asked
+
+
+def _keys(level: Level, given: Sequence[Any] | None) -> list[tuple[object, ...]]:
+    """Return, without repetition, the keys that several objects at hand have for a level's rows."""
+    theirs = level.relation.by.values()
+    keys = {tuple(getattr(each, name) for name in theirs): None for each in given or ()}
+    return [key for key in keys if None not in key]
 
 
 class _FindsChoices(Visitor):

@@ -69,10 +69,14 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """An operation within the limits of depth and fields; of its rows the variables may have a say."""
+    """An operation within the limits of depth and fields.
+
+    ``fixed``: it is within that of rows as well, whatever the variables.
+    """
 
     parts: tuple[_Part, ...]
     limits: Limits
+    fixed: bool
 
     def check(self, variables: Mapping[str, Any]) -> None:
         """Refuse the operation where it could read more rows with these variables than are allowed.
@@ -80,6 +84,8 @@ class Measure:
         Raises:
             GraphQLError: caused by `OperationTooLarge`, at the field that goes over.
         """
+        if self.fixed:
+            return
         rows = _sum(self.parts, variables)
         if rows > self.limits.rows:
             path, node = _over(
@@ -121,7 +127,8 @@ class _Measurer:
         if fields > self._limits.fields:
             path, node = _over(parts, self._limits.fields, lambda part: part.fields, lambda _part: (1, 1))
             raise _too_large("fields", fields, self._limits.fields, path, node)
-        return Measure(parts, self._limits)
+        fixed = all(part.rows is not None for part in parts) and _sum(parts, {}) <= self._limits.rows
+        return Measure(parts, self._limits, fixed)
 
     def _parts(self, type_: GraphQLObjectType, nodes: Sequence[Any], path: tuple[str, ...]) -> tuple[_Part, ...]:
         known = self._known.get(place := (type_.name, tuple(map(id, nodes))))

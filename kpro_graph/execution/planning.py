@@ -20,17 +20,12 @@ from graphql import (
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
-    VariableNode,
-    Visitor,
     get_named_type,
     get_nullable_type,
     is_leaf_type,
     is_list_type,
     is_object_type,
-    visit,
 )
-from graphql.execution.values import get_argument_values
-from strawberry.types.arguments import convert_arguments
 
 from kpro_graph.execution.arguments import among_ids, by_id
 from kpro_graph.execution.fields import (
@@ -44,6 +39,7 @@ from kpro_graph.execution.fields import (
     Stored,
 )
 from kpro_graph.execution.ids import split
+from kpro_graph.execution.inputs import read_arguments
 from kpro_graph.execution.selection import by_key, declaration
 from kpro_graph.execution.shapes import (
     Arguments,
@@ -63,13 +59,15 @@ from kpro_graph.execution.shapes import (
     Picked,
     Picks,
     Plan,
+    Record,
     Sub,
     Unplannable,
     Value,
 )
 from kpro_graph.execution.sources import Order, Term
+from kpro_graph.execution.values import as_written
 
-__all__ = ["plan", "read_arguments"]
+__all__ = ["plan"]
 
 
 # There is at most one row for each key that is looked up; the keys bound it.
@@ -112,10 +110,10 @@ class _Planner:
         self._allowed: list[DeclaredField] = []
 
     def plan(self, type_: GraphQLObjectType, nodes: Sequence[Any]) -> Plan:
-        root = Given(0)
+        root = Given(0, Record())
         self._givens.append(root)
         shape = self._given(root, type_, nodes)
-        return Plan(shape, self._givens, self._levels, self._allowed)
+        return Plan(shape, root.record, self._givens, self._levels, self._allowed)
 
     def _given(self, given: Given, type_: GraphQLObjectType, nodes: Sequence[Any]) -> Object:
         entries: dict[str, Entry] = {}
@@ -132,7 +130,7 @@ class _Planner:
             if isinstance(definition.declared, Relation):
                 if given.several:
                     return self._picked(given, type_, name, definition, definition.declared, nodes)
-                return self._relation(given, given.levels, type_, name, definition, definition.declared, nodes)
+                return self._relation(given, type_, name, definition, definition.declared, nodes)
             if isinstance(definition.declared, Lookup):
                 return self._lookup(given, type_, name, definition, definition.declared, nodes)
             raise Unplannable(f"{type_.name}.{name} is read from a row that is not there")
@@ -150,7 +148,7 @@ class _Planner:
         )
 
     def _sub(self, given: Given, resolve: Any, graphql_field: GraphQLField, node: FieldNode, definition: Any) -> Given:
-        sub = Given(len(self._givens), given, resolve, self._arguments(graphql_field, node, definition))
+        sub = Given(len(self._givens), given.record, given, resolve, self._arguments(graphql_field, node, definition))
         self._givens.append(sub)
         return sub
 
@@ -168,7 +166,7 @@ class _Planner:
             raise Unplannable(f"{type_.name}.{name} is a list in each of several objects at hand")
         terms = tuple(Term(f'{{t}}."{own}"', "") for own in relation.by)
         together = replace(relation, shape="many", order=Order(terms), maximum=_AS_MANY_AS_KEYS)
-        entry = self._relation(given, given.levels, type_, name, definition, together, nodes)
+        entry = self._relation(given, type_, name, definition, together, nodes)
         assert isinstance(entry, Nested)
         for column in relation.by:
             entry.level.column(column)
@@ -217,7 +215,8 @@ class _Planner:
             if lookup.most:
                 ordered = Order((Term("{t}.id", "uuid"),))
                 relation = Relation("many", {}, ordered, arguments=(among_ids(cls.prefix),), maximum=lookup.most)
-            level = self._level(given, given.levels, f"{type_.name}.{name}", cls, definition, relation, arguments)
+            level = self._level(given, f"{type_.name}.{name}", cls, definition, relation, arguments)
+            level.column(cls.source.key)
             rows.append(Nested(level, self._row(level, possible, nodes)))
             level.groups = level.groups or {cls.group}
         if not lookup.most:
@@ -228,7 +227,6 @@ class _Planner:
     def _level(
         self,
         parent: Level | Given,
-        siblings: list[Level],
         listing: str,
         cls: type[Row],
         definition: DeclaredField,
@@ -237,13 +235,6 @@ class _Planner:
     ) -> Level:
         level = Level(len(self._levels), definition, relation, cls, parent, listing, arguments)
         self._levels.append(level)
-        siblings.append(level)
-        within = isinstance(parent, Level) and parent.cls.source.table in cls.source.within and not relation.through
-        # Rows within a row are of its questionnaire, which is noted with it.
-        about = None if within else cls.source.questionnaire
-        for column in (cls.source.key, cls.source.tenant, cls.source.subject, about):
-            if column:
-                level.column(column)
         return level
 
     def _rows(self, level: Level, named: Any, nodes: Sequence[Any]) -> Object | OneOf:
@@ -293,6 +284,8 @@ class _Planner:
         match definition.declared:
             case Column() as declared:
                 column = declared.name or definition.python_name
+                if declared.convert is None:
+                    column = as_written(column, graphql_field.type)
                 if declared.shown is not None:
                     column = definition.shown_as
                     level.shown[column] = definition
@@ -304,9 +297,7 @@ class _Planner:
             case Relation() as relation:
                 for column in relation.by.values():
                     level.column(column)
-                entry = self._relation(level, level.nested, type_, name, definition, relation, nodes)
-                entry.level.under = kind
-                return entry
+                return self._relation(level, type_, name, definition, relation, nodes, kind)
             case Batched() as batched:
                 for column in batched.needs:
                     level.column(column)
@@ -337,12 +328,12 @@ class _Planner:
     def _relation(
         self,
         parent: Level | Given,
-        siblings: list[Level],
         type_: GraphQLObjectType,
         name: str,
         definition: DeclaredField,
         relation: Relation,
         nodes: list[FieldNode],
+        under: str | None = None,
     ) -> Nested | Page:
         graphql_field = type_.fields[name]
         named = get_named_type(graphql_field.type)
@@ -355,13 +346,13 @@ class _Planner:
             first = self._info.schema.get_type(next(iter(relation.kinds.types.values())))
         level = self._level(
             parent,
-            siblings,
             f"{type_.name}.{name}",
             self._read(first),
             definition,
             relation,
             self._arguments(graphql_field, nodes[0], definition),
         )
+        level.under = under
         if not page:
             shape = self._rows(level, row_type, nodes)
             if not level.groups:
@@ -390,7 +381,7 @@ class _Planner:
                     level.cursors |= not {"startCursor", "endCursor"}.isdisjoint(asked.values())
                     entries[key] = (name, {key: info.name if n == "__typename" else n for key, n in asked.items()})
                 case "totalCount":
-                    level.counted = True
+                    level.counting()
                     entries[key] = (name, None)
                 case "__typename":
                     entries[key] = (name, type_.name)
@@ -428,41 +419,6 @@ class _Planner:
         return read_arguments(self._schema, graphql_field, node, definition)
 
 
-def read_arguments(schema: Any, graphql_field: GraphQLField, node: FieldNode, definition: Any) -> Arguments:
-    """Return how a field's arguments are found: at once where the document holds them, else from variables."""
-    if not graphql_field.args:
-        return lambda _variables: {}
-    converter = schema.schema_converter
-
-    def read(variables: Any) -> Mapping[str, Any]:
-        given = get_argument_values(graphql_field, node, variables)
-        converted: Mapping[str, Any] = convert_arguments(
-            given, definition.arguments, converter.scalar_registry, schema.config
-        )
-        return converted
-
-    if _uses_variables(node):
-        return read
-    known = read(None)
-    return lambda _variables: known
-
-
 def _read_ids(lookup: Lookup, _parent: object, *, info: Any, ids: Sequence[str]) -> list[tuple[str, UUID] | None]:
     """Return the type's prefix and the key that each id is of, or None for what is no id."""
     return [split(text) for text in lookup.bound(ids)]
-
-
-class _Finds(Visitor):
-    """Finds out whether a variable is used."""
-
-    found = False
-
-    def enter_variable(self, _node: VariableNode, *_: Any) -> None:
-        self.found = True
-
-
-def _uses_variables(node: FieldNode) -> bool:
-    finder = _Finds()
-    for argument in node.arguments or ():
-        visit(argument, finder)
-    return finder.found

@@ -7,25 +7,27 @@ answer are noted with the reading, which writes the access log before the answer
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+import operator
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Protocol
 
-from graphql import GraphQLObjectType, get_named_type
+from graphql import GraphQLObjectType
 from strawberry.dataloader import DataLoader
 from strawberry.types.unset import UNSET
 
 from kpro_graph.errors import BadInput
 from kpro_graph.execution.paging import window
-from kpro_graph.execution.selection import children, declaration, selected
 from kpro_graph.execution.sources import Condition, Order, Source, Statement
+from kpro_graph.execution.wants import Want, wanted
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from kpro_graph.execution.fields import Batched, DeclaredField, Kinds, Relation, Row
+    from kpro_graph.execution.fields import Batched, DeclaredField, Relation, Row
     from kpro_graph.execution.paging import Cursors
 
-__all__ = ["Loading", "Reads", "UndeclaredKind", "batch", "load", "note", "related"]
+__all__ = ["Loading", "Reads", "batch", "load", "related"]
 
 
 class Reads(Protocol):
@@ -67,6 +69,18 @@ class Loading:
         if self._reading is None:
             self._reading = asyncio.ensure_future(self._open())
         return await asyncio.shield(self._reading)
+
+    async def first(self) -> Reads:
+        """Return the operation's snapshot to an execution whose fields do not run beside each other.
+
+        It is opened within the caller's own task, which costs less than a task of its own.
+        """
+        if self._reading is not None or self._closed:
+            return await self.reading()
+        reading = await self._open()
+        self._reading = asyncio.get_running_loop().create_future()
+        self._reading.set_result(reading)
+        return reading
 
     async def close(self, *, break_off: bool = False) -> None:
         """Open no snapshot from now on; wait for statements under way, or break them off.
@@ -117,120 +131,6 @@ class Page:
         self.total = total
 
 
-class UndeclaredKind(Exception):
-    """A row's column names none of the types that its table's rows are declared to be of: a fault of ours."""
-
-
-class _Want:
-    """The columns and groups of fields that a selection asks of one type."""
-
-    def __init__(self, info: Any, type_: GraphQLObjectType) -> None:
-        self.cls: type[Row] = type_.extensions["strawberry-definition"].origin
-        source = self.cls.source
-        columns = {source.key, source.tenant}
-        columns.update(name for name in (source.subject, source.questionnaire) if name)
-        groups: set[str] = set()
-        self.shown: dict[str, tuple[str, Condition]] = {}
-        raw = info._raw_info
-        nodes = children(raw, type_)
-        for name in selected(raw, type_, nodes):
-            field = declaration(type_, name)
-            columns.update(getattr(field, "needs", ()))
-            if (shown := getattr(getattr(field, "declared", None), "shown", None)) is not None:
-                assert field is not None
-                column = field.declared.name or field.python_name
-                self.shown[field.shown_as] = (column, shown(info.context.loading.actor))
-            allowed = getattr(field, "allowed", None)
-            if allowed is not None and not allowed(info.context.loading.actor):
-                # It will be refused, and what is refused has not been seen.
-                continue
-            if (group_in := getattr(field, "group_in", None)) and (group := group_in(self.cls)):
-                groups.add(group)
-        self.columns = (*sorted(columns), *sorted(self.shown))
-        # A row of which only relations are asked for is in the answer all the same; the size of a page is no row.
-        self.groups = frozenset(groups or {self.cls.group} if nodes else ())
-
-    def made(self, record: Any) -> Row:
-        row = self.cls.__new__(self.cls)
-        row.row = record
-        return row
-
-    def note(self, reading: Reads, rows: Sequence[Row], *, search: bool = False) -> None:
-        """Note whose rows are in the answer."""
-        source = self.cls.source
-        named = (source.tenant, source.subject, source.questionnaire)
-        seen = ([row.row[name] if name else None for name in named] for row in rows)
-        note(reading, self.cls, self.groups, seen, search=search)
-
-
-def note(
-    reading: Reads, cls: type[Row], groups: frozenset[str], rows: Iterable[Sequence[Any]], *, search: bool
-) -> None:
-    """Note whose rows are in the answer: of each, tenant, subject and questionnaire.
-
-    What was found by a search is noted as found, and so is finding nothing.
-    """
-    action, found = "search" if search else "read", False
-    if cls.source.subject is not None and groups:
-        for tenant, citizen, about in rows:
-            found = True
-            if citizen is None:
-                reading.saw_nobody(action, groups)
-            else:
-                reading.saw(tenant, citizen, groups, action, () if about is None else (about,))
-    if search and not found:
-        reading.saw_nobody("search", {cls.group})
-
-
-class _Untyped:
-    """A row that is of no declared type, and so of none that an answer could hold."""
-
-    def __init__(self, record: Any) -> None:
-        self.row = record
-
-
-class _WantOfKinds(_Want):
-    """The columns and groups of fields that a selection asks of the several types that a table's rows are of."""
-
-    def __init__(self, info: Any, kinds: Kinds) -> None:
-        schema = info._raw_info.schema
-        self._column = kinds.column
-        self._wants = {value: _Want(info, schema.get_type(name)) for value, name in kinds.types.items()}
-        wants = list(self._wants.values())
-        self.cls = wants[0].cls
-        self.shown = {name: shown for want in wants for name, shown in want.shown.items()}
-        self.columns = tuple(dict.fromkeys([kinds.column, *(name for want in wants for name in want.columns)]))
-        self.groups = frozenset(group for want in wants for group in want.groups)
-
-    def made(self, record: Any) -> Any:
-        want = self._wants.get(record[self._column])
-        if want is not None:
-            return want.made(record)
-        # What lies beyond a page, or in one whose rows are not asked for, is nobody's concern.
-        return _Untyped(record)
-
-    def note(self, reading: Reads, rows: Sequence[Row], *, search: bool = False) -> None:
-        if self.groups and any(row.row[self._column] not in self._wants for row in rows):
-            raise UndeclaredKind(f"a row of {self.cls.source.table} is of no declared type")
-        if not rows or not self.groups:
-            super().note(reading, rows, search=search)
-            return
-        for want in self._wants.values():
-            if own := [row for row in rows if type(row) is want.cls]:
-                want.note(reading, own, search=search)
-
-
-def _wanted(info: Any, relation: Relation) -> _Want:
-    if relation.kinds is not None:
-        return _WantOfKinds(info, relation.kinds)
-    named = get_named_type(info._raw_info.return_type)
-    assert isinstance(named, GraphQLObjectType)
-    if "pageInfo" in named.fields:
-        named = get_named_type(named.fields["nodes"].type)
-        assert isinstance(named, GraphQLObjectType)
-    return _Want(info, named)
-
-
 def _parent_key(relation: Relation, source: Any) -> tuple[Any, ...]:
     row = getattr(source, "row", None)
     if row is not None:
@@ -244,11 +144,13 @@ async def related(field: DeclaredField, relation: Relation, source: Any, info: A
     key = _parent_key(relation, source)
     if any(part is None for part in key):
         return None if relation.shape in {"one", "connection"} else []
-    want = _wanted(info, relation)
+    want = wanted(info, relation)
     above = type(source).source.table if hasattr(source, "row") else ""
     link = None
     if relation.through is not None:
-        link, above = relation.through.link.seen_from(above, loading.actor), ""
+        links = relation.through.link
+        judged = [*links.reached(relation.by, loading.actor), links.seen_from(above, loading.actor)]
+        link, above = reduce(operator.and_, judged), ""
     conditions = _conditions(relation, want.cls.source, above, loading.actor, kwargs)
     if relation.shape == "connection":
         return await _connected(field, relation, key, want, conditions, link, info, kwargs)
@@ -284,7 +186,7 @@ async def batch(field: DeclaredField, declared: Batched, source: Any, info: Any)
 async def load(info: Any, type_: GraphQLObjectType, key: UUID) -> Any:
     """Load one row of a type by its key, for look-ups whose type is known only when they run (``node``)."""
     loading: Loading = info.context.loading
-    want = _Want(info, type_)
+    want = Want(info, type_)
     source = want.cls.source
 
     async def load_rows(keys: list[Any]) -> list[Any]:
@@ -292,7 +194,7 @@ async def load(info: Any, type_: GraphQLObjectType, key: UUID) -> Any:
 
         reading = await loading.reading()
         relation = Relation("one", {source.key: source.key})
-        conditions = [source.visible(loading.actor)]
+        conditions = [*source.reached(relation.by, loading.actor), source.visible(loading.actor)]
         sql, parameters = _statement(relation, source, want, keys, conditions, None)
         grouped = _by_parent(want, await reading.fetch(sql, parameters), len(keys))
         for rows in grouped:
@@ -305,7 +207,8 @@ async def load(info: Any, type_: GraphQLObjectType, key: UUID) -> Any:
 def _conditions(
     relation: Relation, source: Source, above: str, actor: Any, kwargs: Mapping[str, Any]
 ) -> list[Condition]:
-    conditions = [source.seen_from(above, actor)]
+    by = relation.by if relation.through is None else relation.through.on
+    conditions = [*source.reached(by, actor), source.seen_from(above, actor)]
     if relation.judged is not None:
         conditions.append(relation.judged(actor))
     if relation.where is not None:
@@ -321,7 +224,7 @@ def _conditions(
 def _statement(
     relation: Relation,
     source: Source,
-    want: _Want,
+    want: Want,
     keys: list[tuple[Any, ...]],
     conditions: Sequence[Condition],
     order: Order | None,
@@ -362,7 +265,7 @@ def _statement(
     return sql, statement.parameters
 
 
-def _listed(statement: Statement, want: _Want, name: str) -> str:
+def _listed(statement: Statement, want: Want, name: str) -> str:
     if name in want.cls.source.computed:
         return f'{want.cls.source.computed[name].format(t="t")} AS "{name}"'
     if name not in want.shown:
@@ -388,7 +291,7 @@ def _parents(
     return f"unnest({', '.join(arrays)}) WITH ORDINALITY k ({', '.join(names)}, ordinal)", joined
 
 
-def _by_parent(want: _Want, records: list[Any], count: int) -> list[list[Row]]:
+def _by_parent(want: Want, records: list[Any], count: int) -> list[list[Row]]:
     grouped: list[list[Row]] = [[] for _ in range(count)]
     for record in records:
         grouped[record["ordinal"] - 1].append(want.made(record))
@@ -399,7 +302,7 @@ async def _connected(
     field: DeclaredField,
     relation: Relation,
     key: tuple[Any, ...],
-    want: _Want,
+    want: Want,
     conditions: list[Condition],
     link: Condition | None,
     info: Any,

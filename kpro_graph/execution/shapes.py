@@ -28,6 +28,8 @@ __all__ = [
     "Picked",
     "Picks",
     "Plan",
+    "Record",
+    "Slot",
     "Sub",
     "Unplannable",
     "Value",
@@ -40,6 +42,43 @@ class Unplannable(Exception):
     """The operation, or a part of it, is for the reference execution; the message says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place in a record: a level's column, its rows as a list, or how many the whole list has."""
+
+    level: Level
+    column: str | None = None
+    counted: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Record:
+    """What is read together: the statement's one row, or a row of a list, with every single row that belongs to it.
+
+    A record is a tuple: its ``slots``, then the values of its list's order where cursors are asked for. ``level`` is
+    None for the statement's one row; ``joined`` are the levels of single rows, each after what it hangs on.
+    """
+
+    level: Level | None = None
+    slots: list[Slot] = field(default_factory=list)
+    joined: list[Level] = field(default_factory=list)
+
+    def add(self, slot: Slot) -> int:
+        """Add a place and return it."""
+        self.slots.append(slot)
+        return len(self.slots) - 1
+
+    @property
+    def lists(self) -> list[Level]:
+        """The lists within the record."""
+        return [slot.level for slot in self.slots if slot.column is None and not slot.counted]
+
+    @property
+    def name(self) -> str:
+        """What generated Python calls a record of this kind."""
+        return "row" if self.level is None else f"r{self.level.number}"
+
+
 @dataclass(eq=False, slots=True)
 class Given:
     """An object that is at hand before any row is read: the root, or what a resolver marked ``given`` returns.
@@ -49,19 +88,19 @@ class Given:
     """
 
     number: int
+    record: Record
     parent: Given | None = None
     resolve: Callable[..., Any] | None = None
     arguments: Arguments = lambda _variables: {}
     several: bool = False
-    levels: list[Level] = field(default_factory=list)
 
 
 @dataclass(eq=False, slots=True)
 class Level:
     """The rows of one relation at one place of the operation.
 
-    A row is a tuple: its ``columns``, then what is ``nested`` in it (a page's count follows the page), then the values
-    of its order where ``cursors`` are asked for.
+    A list's rows are records of their own, in a place of the record they hang on; a single row is a part of the record
+    it hangs on. ``columns`` and ``key`` are places in ``record``, ``rows`` and ``count`` in the record above.
     """
 
     number: int
@@ -71,35 +110,68 @@ class Level:
     parent: Level | Given
     listing: str
     arguments: Arguments
+    record: Record = field(init=False)
+    rows: int = -1
+    count: int | None = None
     columns: dict[str, int] = field(default_factory=dict)
     shown: dict[str, DeclaredField] = field(default_factory=dict)
-    nested: list[Level] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     groups: set[str] = field(default_factory=set)
-    asked: bool = False
     # Of rows of several types: the groups of fields asked for of each kind; and the kind of parent this is read for.
     kinds: dict[str, set[str]] = field(default_factory=dict)
     under: str | None = None
-    counted: bool = False
+    asked: bool = False
     cursors: bool = False
 
-    def column(self, name: str) -> int:
-        """Return the place of a column in the row, adding it if it is not there yet."""
-        return self.columns.setdefault(name, len(self.columns))
-
-    def place(self, level: Level) -> int:
-        """Return the place of what is nested in the row."""
-        place = len(self.columns)
-        for each in self.nested:
-            if each is level:
-                return place
-            place += 2 if each.counted else 1
-        raise ValueError("the level is not nested here")
+    def __post_init__(self) -> None:
+        above = self.parent.record
+        if self.single:
+            self.record = above
+            above.joined.append(self)
+            self.column(self.cls.source.key)
+        else:
+            self.record = Record(self)
+            self.rows = above.add(Slot(self))
+        if self.noted:
+            source = self.cls.source
+            for name in (source.tenant, source.subject, source.questionnaire):
+                if name and not self.within:
+                    self.column(name)
 
     @property
-    def width(self) -> int:
-        """The number of values before those of the order."""
-        return len(self.columns) + sum(2 if each.counted else 1 for each in self.nested)
+    def single(self) -> bool:
+        """Whether it is one row at most."""
+        return self.relation.shape == "one"
+
+    @property
+    def within(self) -> bool:
+        """Whether its rows are of the subject and the questionnaire of the row they hang on."""
+        above = self.parent
+        if self.relation.through is not None or self.relation.kinds is not None:
+            return False
+        return isinstance(above, Level) and above.noted and above.cls.source.table in self.cls.source.within
+
+    @property
+    def subject(self) -> Level:
+        """The level whose rows say whose these are: its own, or what they lie within."""
+        return self.parent.subject if self.within and isinstance(self.parent, Level) else self
+
+    @property
+    def noted(self) -> bool:
+        """Whether it is noted whose rows become part of the answer."""
+        return self.cls.source.subject is not None or self.relation.search
+
+    def column(self, name: str) -> int:
+        """Return the place of a column in the record, adding it if it is not there yet."""
+        if name not in self.columns:
+            self.columns[name] = self.record.add(Slot(self, name))
+        return self.columns[name]
+
+    def counting(self) -> int:
+        """Return the place of the list's length, adding it if it is not there yet."""
+        if self.count is None:
+            self.count = self.parent.record.add(Slot(self, counted=True))
+        return self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +210,10 @@ class Part:
 
 @dataclass(eq=False, slots=True)
 class Batch:
-    """What a batch function gives for each row of its level: a leaf, plain objects, or lists of them."""
+    """What a batch function gives for each row of its level: a leaf, plain objects, or lists of them.
+
+    ``cls`` is what the rows are made; of rows of several types, it is those of this ``kind`` that are asked.
+    """
 
     definition: DeclaredField
     declared: Batched
@@ -232,23 +307,12 @@ class Plan:
     """A whole selection under one object at hand. ``allowed`` are the fields that not every actor may have."""
 
     object: Object
+    record: Record
     givens: Sequence[Given]
     levels: Sequence[Level]
     allowed: Sequence[DeclaredField]
 
     @property
-    def columns(self) -> dict[int, int]:
-        """The places, in the statement's row, of the levels under objects at hand; a count follows its page."""
-        columns: dict[int, int] = {}
-        place = 0
-        for given in self.givens:
-            for level in given.levels:
-                columns[level.number] = place
-                place += 2 if level.counted else 1
-        return columns
-
-    @property
     def nothing(self) -> list[Any]:
         """The statement's row where no rows at all are asked for."""
-        levels = [level for given in self.givens for level in given.levels]
-        return [value for level in levels for value in ((None, 0) if level.counted else (None,))]
+        return [0 if slot.counted else None for slot in self.record.slots]

@@ -83,7 +83,8 @@ class Source:
     questionnaire whose URL stands in the column ``questionnaire``. ``computed`` are columns that the table does not
     have, as expressions over the row (``{t}``); a subject or a questionnaire may be one of them. ``within`` judges rows
     that are read from a row of another table, by its name: an actor who sees that row needs no second look at what made
-    them see it. Such rows are of the same subject and questionnaire.
+    them see it. Such rows are of the same subject and questionnaire. ``tenants`` gives, for whoever asks, the condition
+    of the tenants they may see rows of; rows that no row above ties to its tenant are tied by it, which an index needs.
     """
 
     table: str
@@ -95,10 +96,15 @@ class Source:
     questionnaire: str | None = None
     computed: Mapping[str, str] = field(default_factory=dict)
     within: Mapping[str, Callable[[Any], Condition]] = field(default_factory=dict)
+    tenants: Callable[[Any], Condition] | None = None
 
     def seen_from(self, table: str, actor: Any) -> Condition:
         """Return the condition of the rows an actor may see of those that belong to a row of this table they see."""
         return self.within.get(table, self.visible)(actor)
+
+    def reached(self, by: Mapping[str, str], actor: Any) -> tuple[Condition, ...]:
+        """Return the condition of the actor's tenants, where ``by`` ties the rows to none already."""
+        return () if self.tenants is None or self.tenant in by else (self.tenants(actor),)
 
 
 class Statement:

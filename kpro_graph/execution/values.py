@@ -17,11 +17,20 @@ from graphql import (
 
 from kpro_graph.execution.shapes import Attribute, Constant, Entry, Object, Part
 
-__all__ = ["Fault", "attribute_writer", "document_reader", "leaf_writer", "plain_writer"]
+__all__ = ["AS_TEXT", "Fault", "as_written", "attribute_writer", "document_reader", "leaf_writer", "plain_writer"]
+
+AS_TEXT = ":text"
+"""Ends the name of a column whose value the database writes as text; no column's own name holds a colon."""
 
 
 class Fault(Exception):
     """The answer cannot be put together; the reference execution says why in the specification's words."""
+
+
+def as_written(column: str, type_: GraphQLOutputType) -> str:
+    """Return the name of a column for a field of this type; a decimal is text in answers, and costs least as text."""
+    nullable = get_nullable_type(type_)
+    return column + AS_TEXT if getattr(nullable, "name", "") == "Decimal" else column
 
 
 def leaf_writer(type_: GraphQLOutputType) -> Callable[[Any], Any]:

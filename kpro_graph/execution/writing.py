@@ -1,17 +1,16 @@
 """Writing: one SQL statement of a whole plan: the longest chain of lists joined, the rest nested in its rows.
 
-What lies beside the chain comes as an array of rows in one of its parent's columns, so that lists side by side do not
-multiply one another. The statement's text is made of declarations alone; values are parameters. The text
-depends on the shape of the conditions (whether an argument was given, by what right an actor sees rows), never on a
-value, so that it is written once a shape and prepared once a connection.
+Single rows are joined to the record they belong to. What lies beside the chain comes as an array of records in one of
+its parent's columns, so that lists side by side do not multiply one another. The statement's text is made of
+declarations alone; values are parameters. The text depends on the shape of the conditions (whether an argument was
+given, by what right an actor sees rows), never on a value, so that it is written once a shape and prepared once a
+connection.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import reduce
+from dataclasses import dataclass, field
 from typing import Any
 
 from strawberry.types.unset import UNSET
@@ -19,19 +18,63 @@ from strawberry.types.unset import UNSET
 from kpro_graph.errors import BadInput
 from kpro_graph.execution.chains import Link, chain, gatherer
 from kpro_graph.execution.paging import window
-from kpro_graph.execution.shapes import Level, Plan
+from kpro_graph.execution.shapes import Level, Plan, Record, Slot
 from kpro_graph.execution.sources import NOTHING, Condition, Order
+from kpro_graph.execution.values import AS_TEXT
 
-__all__ = ["SKIPPED", "Asked", "Statement", "ask", "write"]
+__all__ = ["SKIPPED", "Asked", "Judged", "Statement", "ask", "judge", "write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What an actor may see of a level's rows, and in which of them what is shown; the same for every run of theirs.
+
+    ``nothing`` says that it is no row at all; ``link`` is what they may see of the links that lead to the rows.
+    """
+
+    conditions: tuple[Condition, ...]
+    shown: tuple[Condition, ...]
+    texts: tuple[str, ...]
+    values: tuple[object, ...]
+    shown_values: tuple[object, ...]
+    nothing: bool
+    link: tuple[Condition, ...] = ()
+
+
+def judge(level: Level, actor: Any) -> Judged:
+    """Return what an actor may see of a level's rows."""
+    relation, source = level.relation, level.cls.source
+    above = level.parent.cls.source.table if isinstance(level.parent, Level) else ""
+    by, link = relation.by, list[Condition]()
+    if (through := relation.through) is not None:
+        link = [*through.link.reached(by, actor), through.link.seen_from(above, actor)]
+        by, above = through.on, ""
+    conditions = [*source.reached(by, actor), source.seen_from(above, actor)]
+    if relation.judged is not None:
+        conditions.append(relation.judged(actor))
+    if relation.where is not None:
+        conditions.append(relation.where)
+    shown = [each.declared.shown(actor) for each in level.shown.values()]  # type: ignore[union-attr, misc]
+    return Judged(
+        tuple(conditions),
+        tuple(shown),
+        tuple(each.sql for each in (*conditions, *shown, *link)),
+        tuple(value for each in conditions for value in each.values.values()),
+        tuple(value for each in shown for value in each.values.values()),
+        any(each.sql == NOTHING.sql for each in (*conditions, *link)),
+        tuple(link),
+    )
 
 
 @dataclass(slots=True)
 class Asked:
-    """What one run asks of a level: conditions, and the part of the list that is wanted."""
+    """What one run asks of a level: conditions beside the judge's, and the part of the list that is wanted."""
 
-    conditions: list[Condition]
-    shown: list[Condition]
+    judged: Judged
     order: Order | None
+    conditions: list[Condition] = field(default_factory=list)
+    # What ties the links that lead to the rows to an object at hand.
+    tied: list[Condition] = field(default_factory=list)
     listing: str = ""
     size: int = 0
     backward: bool = False
@@ -40,31 +83,35 @@ class Asked:
     keyed: bool = True
     # Nobody's rows are asked for: the table is not looked at, nor what would be nested in it.
     skipped: bool = False
-    # What holds for the links that lead to the rows.
-    link: Condition | None = None
 
     @property
     def shape(self) -> tuple[object, ...]:
         """Return what decides the text of the statement."""
         if self.skipped:
             return ()
+        # An order is one of a few declared ones, which are there for as long as the schema.
         return (
-            *(condition.sql for condition in self.conditions),
-            *(condition.sql for condition in self.shown),
-            self.link and self.link.sql,
-            self.order,
+            self.judged.texts,
+            *[condition.sql for condition in self.conditions],
+            id(self.order),
             self.backward,
+            self.after,
+            self.before,
         )
 
     def values(self) -> Iterator[object]:
         """Return the values in the order of their places in the text."""
-        for condition in () if self.skipped else (*self.conditions, *self.shown):
-            yield from condition.values.values()
-        if self.link is not None and not self.skipped:
-            yield from self.link.values.values()
+        if not self.skipped:
+            yield from self.judged.values
+            for condition in self.conditions:
+                yield from condition.values.values()
+            yield from self.judged.shown_values
+            for condition in (*self.judged.link, *self.tied):
+                yield from condition.values.values()
 
 
-SKIPPED = Asked([], [], None, skipped=True)
+_NOBODY = Judged((), (), (), (), (), nothing=True)
+SKIPPED = Asked(_NOBODY, None, skipped=True)
 """What is asked of a level whose parent's rows nobody asks for."""
 
 
@@ -82,7 +129,7 @@ class Statement:
 
 def ask(
     level: Level,
-    actor: Any,
+    judged: Judged,
     kwargs: Mapping[str, Any],
     cursors: Any,
     given: Mapping[str, object],
@@ -96,45 +143,31 @@ def ask(
     Raises:
         BadInput: a page's size or cursor is none.
     """
-    relation, source = level.relation, level.cls.source
-    above, link = level.parent.cls.source.table if isinstance(level.parent, Level) else "", None
-    if relation.through is not None:
-        link, above = relation.through.link.seen_from(above, actor), ""
-    conditions = [source.seen_from(above, actor)]
-    if relation.judged is not None:
-        conditions.append(relation.judged(actor))
-    if relation.where is not None:
-        conditions.append(relation.where)
-    conditions += [
-        condition
-        for argument in relation.arguments
-        if (condition := argument.on_rows(kwargs.get(argument.name, argument.default))) is not None
-    ]
-    types = relation.source_of_keys(source).columns
-    hung = [
-        Condition(f'{{t}}."{column}" = {{by_{n}}}', {f"by_{n}": value}, {f"by_{n}": types[column]})
-        for n, (column, value) in enumerate(given.items())
-    ]
-    if link is None:
-        conditions += hung
-    else:
-        link = reduce(operator.and_, hung, link)
-    if keys is not None:
+    relation = level.relation
+    asked = Asked(judged, relation.order)
+    conditions, nothing = asked.conditions, judged.nothing
+    for argument in relation.arguments:
+        condition = argument.on_rows(kwargs.get(argument.name, argument.default))
+        if condition is not None:
+            conditions.append(condition)
+            nothing = nothing or condition is NOTHING
+    tied = conditions if relation.through is None else asked.tied
+    for column, value in given.items():
+        if value is None:
+            asked.keyed = False
+        types = relation.source_of_keys(level.cls.source).columns
+        tied.append(Condition(f'{{t}}."{column}" = {{by}}', {"by": value}, {"by": types[column]}))
+    if keys is not None and relation.by:
         conditions.append(_among(level, keys))
-    keyed = None not in given.values()
-    asked = Asked(conditions, [_shown(level, name, actor) for name in level.shown], relation.order, keyed=keyed)
+        nothing = nothing or not keys
     if relation.shape == "connection":
         _ask_page(level, asked, kwargs, cursors)
-    asked.link = link
-    judged = [*asked.conditions, *([] if link is None else [link])]
-    asked.skipped = not keyed or any(condition.sql == NOTHING.sql for condition in judged)
+    asked.skipped = nothing or not asked.keyed
     return asked
 
 
 def _among(level: Level, keys: Sequence[tuple[object, ...]]) -> Condition:
     """Return the condition that a row has one of these keys."""
-    if not keys:
-        return NOTHING
     names = list(level.relation.by)
     values = {f"by_{n}": [key[n] for key in keys] for n in range(len(names))}
     types = {f"by_{n}": f"{level.cls.source.columns[name]}[]" for n, name in enumerate(names)}
@@ -142,9 +175,7 @@ def _among(level: Level, keys: Sequence[tuple[object, ...]]) -> Condition:
     return Condition(f"({own}) IN (SELECT * FROM unnest({theirs}))", values, types)
 
 
-def _shown(level: Level, name: str, actor: Any) -> Condition:
-    condition: Condition = level.shown[name].declared.shown(actor)  # type: ignore[union-attr, misc]
-    return condition
+_SIZE = {"limit": "bigint"}
 
 
 def _ask_page(level: Level, asked: Asked, kwargs: Mapping[str, Any], cursors: Any) -> None:
@@ -154,23 +185,23 @@ def _ask_page(level: Level, asked: Asked, kwargs: Mapping[str, Any], cursors: An
     asked.listing = f"{level.listing}:{getattr(chosen, 'name', '')}"
     asked.size, asked.backward = window(relation, kwargs)
     asked.order = order
-    for name, way in (("after", order), ("before", order.reversed())):
+    for name, backwards in (("after", False), ("before", True)):
         cursor = kwargs.get(name)
         if cursor is None or cursor is UNSET:
             continue
         values = cursors.open(asked.listing, cursor, [term.type for term in order.terms])
         if values is None:
             raise BadInput(f"{name} is not a cursor of this list in this order", path=name)
-        asked.conditions.append(way.beyond(name, values))
+        asked.conditions.append((order.reversed() if backwards else order).beyond(name, values))
         setattr(asked, name, True)
-    asked.conditions.append(Condition("{limit}", {"limit": asked.size + 1}, {"limit": "bigint"}))
+    asked.conditions.append(Condition("{limit}", {"limit": asked.size + 1}, _SIZE))
 
 
 def write(plan: Plan, asked: Sequence[Asked]) -> Statement:
     """Write the statement of a plan for what is asked.
 
     Along one chain of lists, expected to be the longest, rows are joined and come flat; whatever lies beside it comes
-    as arrays of rows in their parents' rows.
+    as arrays of records in their parents' records.
     """
     return _Writer(plan, asked).write()
 
@@ -180,64 +211,76 @@ class _Writer:
         self._plan = plan
         self._asked = asked
         self._types: list[str] = []
-        self._chain: list[Level] = []
+        self._chain = chain(plan.record, asked)
         # Rendered in the order in which `Asked.values` gives the values.
         self._conditions: list[list[str]] = []
         self._shown: list[dict[str, str]] = []
-        self._links: list[str] = []
+        self._links: list[list[str]] = []
         for level, each in zip(plan.levels, asked, strict=True):
             if each.skipped:
                 self._conditions.append([])
                 self._shown.append({})
-                self._links.append("")
+                self._links.append([])
                 continue
             alias = _alias(level)
-            self._conditions.append([self._render(condition, alias) for condition in each.conditions])
-            shown = [self._render(condition, alias) for condition in each.shown]
+            conditions = (*each.judged.conditions, *each.conditions)
+            self._conditions.append([self._render(condition, alias) for condition in conditions])
+            shown = [self._render(condition, alias) for condition in each.judged.shown]
             self._shown.append(dict(zip(level.shown, shown, strict=True)))
-            self._links.append("" if each.link is None else self._render(each.link, f"l{level.number}"))
+            self._links.append([self._render(each_, _link(level)) for each_ in (*each.judged.link, *each.tied)])
 
     def write(self) -> Statement:
-        roots = [level for given in self._plan.givens for level in given.levels]
-        self._chain = chain(roots, self._asked)
-        root = [column for level in roots for column in self._nested(level)]
+        root = self._plan.record
+        values = self._values(root)
+        joined = "".join(self._joined(root))
         if not self._chain:
-            return Statement("SELECT " + ", ".join(root), tuple(self._types), lambda records: records[0])
-        columns = [f"r.c{n}" for n in range(len(root))]
-        links = [Link(len(columns), self._plan.columns[self._chain[0].number])]
-        sources = [f"(SELECT {', '.join(f'{each} AS c{n}' for n, each in enumerate(root))}) r"]
-        flat = [columns]
+            sql = f"SELECT {', '.join(values)} FROM (VALUES (0)) one{joined}"
+            return Statement(sql, tuple(self._types), lambda records: records[0])
+        named = ", ".join(f"{each} AS c{n}" for n, each in enumerate(values))
+        sources = [f"(SELECT {named} FROM (VALUES (0)) one{joined}) r"]
+        flat = [[f"r.c{n}" for n in range(len(values))]]
         for level in self._chain:
-            width = level.width + (len(self._terms(level)) if level.cursors else 0)
+            width = len(level.record.slots) + (len(self._terms(level)) if level.cursors else 0)
             flat.append([f"s{level.number}.c{n}" for n in range(width)])
             sources.append(f"LEFT JOIN LATERAL ({self._link(level)}) s{level.number} ON true")
-            after = self._after(level)
-            links.append(Link(width, None if after is None else level.place(after), level.relation.shape == "one"))
         ordinals = [f"s{level.number}.o" for level in self._chain]
         # A row's own values are sent once, with the first of the rows beneath it.
         shown = []
         for depth, columns in enumerate(flat):
-            beneath = ordinals[depth:]
-            first = " AND ".join(f"({o} IS NULL OR {o} = 1)" for o in beneath)
-            shown += [f"CASE WHEN {first} THEN {each} END" if beneath else each for each in columns]
+            later = " OR ".join(f"{o} > 1" for o in reversed(ordinals[depth:]))
+            shown += [f"CASE WHEN {later} THEN NULL ELSE {each} END" if later else each for each in columns]
         sql = f"SELECT {', '.join([*ordinals, *shown])} FROM {' '.join(sources)} ORDER BY {', '.join(ordinals)}"
+        nexts = [*[level.rows for level in self._chain], None]
+        links = [Link(len(columns), after) for columns, after in zip(flat, nexts, strict=True)]
         return Statement(sql, tuple(self._types), gatherer(links))
 
-    def _after(self, level: Level) -> Level | None:
-        place = self._chain.index(level) + 1
-        return self._chain[place] if place < len(self._chain) else None
-
     def _link(self, level: Level) -> str:
-        """Return the rows of a level of the chain: their values, what lies beside the chain, and their ordinal."""
+        """Return the records of a list of the chain: their values and their ordinal."""
         alias, terms = _alias(level), self._terms(level)
-        values = [f'{alias}."{name}"' for name in level.columns]
-        values += [column for each in level.nested for column in self._nested(each)]
-        if level.cursors:
-            values += [f'{alias}."order:{n}"' for n in range(len(terms))]
         order = ", ".join(f'{alias}."order:{n}" {way}' for n, (_, way) in enumerate(terms))
-        ordinal = f"row_number() OVER (ORDER BY {order})" if order else "1"
-        named = ", ".join(f"{each} AS c{n}" for n, each in enumerate(values))
-        return f"SELECT {named}, {ordinal} AS o FROM ({self._derived(level)}) {alias}"
+        named = ", ".join(f"{each} AS c{n}" for n, each in enumerate(self._with_order(level)))
+        numbered = f"row_number() OVER (ORDER BY {order}) AS o"
+        return f"SELECT {named}{', ' if named else ''}{numbered} FROM {self._from(level)}"
+
+    def _rows(self, level: Level) -> str:
+        """Return the records of a list beside the chain, as an array."""
+        alias = _alias(level)
+        order = ", ".join(f'{alias}."order:{n}" {way}' for n, (_, way) in enumerate(self._terms(level)))
+        values = f"ROW({', '.join(self._with_order(level))})"
+        return f"ARRAY(SELECT {values} FROM {self._from(level)} ORDER BY {order})"
+
+    def _with_order(self, level: Level) -> list[str]:
+        order = [f'{_alias(level)}."order:{n}"' for n in range(len(self._terms(level)))] if level.cursors else []
+        return [*self._values(level.record), *order]
+
+    def _from(self, level: Level) -> str:
+        return f"({self._derived(level)}) {_alias(level)}{''.join(self._joined(level.record))}"
+
+    def _joined(self, record: Record) -> Iterator[str]:
+        """Return the single rows that belong to a record, each after what it hangs on."""
+        for level in record.joined:
+            if not self._asked[level.number].skipped:
+                yield f" LEFT JOIN LATERAL ({self._derived(level)}) {_alias(level)} ON true"
 
     def _render(self, condition: Condition, alias: str) -> str:
         places = {}
@@ -246,23 +289,25 @@ class _Writer:
             places[name] = f"${len(self._types)}::{self._types[-1]}"
         return condition.sql.format(t=alias, **places)
 
-    def _nested(self, level: Level) -> list[str]:
-        """Return the expressions of what is nested: the rows, and their count where it is asked for."""
-        relation, asked = level.relation, self._asked[level.number]
-        if asked.skipped:
-            return ["NULL", "0"] if level.counted else ["NULL"]
-        if level in self._chain:
-            # The rows are joined; only their count, which is their parent's, is asked for here.
-            rows = "NULL"
-        else:
-            rows = f"({self._rows(level)})" if relation.shape == "one" else f"ARRAY({self._rows(level)})"
-        return [rows, self._counted(level)] if level.counted else [rows]
+    def _values(self, record: Record) -> list[str]:
+        return [self._value(slot) for slot in record.slots]
+
+    def _value(self, slot: Slot) -> str:
+        level = slot.level
+        if self._asked[level.number].skipped:
+            return "0" if slot.counted else "NULL"
+        if slot.column is not None:
+            return f'{_alias(level)}."{slot.column}"'
+        if slot.counted:
+            return self._counted(level)
+        # The rows of the chain are joined.
+        return "NULL" if level in self._chain else self._rows(level)
 
     def _counted(self, level: Level) -> str:
         # The count is of the whole list: neither the place nor the size of the page matters.
         asked = self._asked[level.number]
         conditions = self._conditions[level.number][: -1 - asked.after - asked.before]
-        where = self._where(level, conditions)
+        where = self._where(level, conditions, joined=False)
         return f"(SELECT count(*) FROM {level.cls.source.table} {_alias(level)} WHERE {where})"
 
     def _terms(self, level: Level) -> list[tuple[str, str]]:
@@ -271,36 +316,18 @@ class _Writer:
         ways = {True: "DESC", False: "ASC"}
         return [(t.expression.format(t=alias), ways[t.descending]) for t in (order.terms if order else ())]
 
-    def _bounds(self, level: Level, *, joined: bool) -> tuple[str, str]:
-        """Return the conditions of a level's rows, and how many there are at most."""
-        conditions = list(self._conditions[level.number])
-        limit = str(1 if level.relation.shape == "one" else level.relation.maximum)
-        if level.relation.shape == "connection":
-            limit = conditions.pop()
-        return self._where(level, conditions, joined=joined), limit
-
-    def _rows(self, level: Level) -> str:
-        """Return the rows of a level that is nested as an array."""
-        alias, terms = _alias(level), self._terms(level)
-        if level.relation.shape == "latest_per":
-            values = [f'{alias}."{name}"' for name in level.columns]
-            values += [column for each in level.nested for column in self._nested(each)]
-            outer = ", ".join(f'{alias}."order:{n}" {way}' for n, (_, way) in enumerate(terms))
-            return f"SELECT ROW({', '.join(values)}) FROM ({self._derived(level)}) {alias} ORDER BY {outer}"
-        where, limit = self._bounds(level, joined=False)
-        row = self._row(level, alias, [expression for expression, _ in terms] if level.cursors else [])
-        ordered = f" ORDER BY {', '.join(f'{expression} {way}' for expression, way in terms)}" if terms else ""
-        return f"SELECT {row} FROM {level.cls.source.table} {alias} WHERE {where}{ordered} LIMIT {limit}"
-
     def _derived(self, level: Level) -> str:
         """Return a level's rows by their columns' names, each with its values of the order; nothing nested is read yet.
 
         Of the latest of each group, the first is taken of each, and put in order by whoever reads them.
         """
         alias, terms = _alias(level), self._terms(level)
-        where, limit = self._bounds(level, joined=level in self._chain)
-        needed = {*level.columns, *(n for each in level.nested for n in each.relation.by.values())}
-        listed = [self._column(level, name, alias) + f' AS "{name}"' for name in sorted(needed)]
+        conditions = list(self._conditions[level.number])
+        limit = str(1 if level.single else level.relation.maximum)
+        if level.relation.shape == "connection":
+            limit = conditions.pop()
+        where = self._where(level, conditions, joined=level in self._chain)
+        listed = [self._column(level, name, alias) + f' AS "{name}"' for name in level.columns]
         listed += [f'{expression} AS "order:{n}"' for n, (expression, _) in enumerate(terms)]
         per = [f'{alias}."{name}"' for name in level.relation.per]
         distinct = f"DISTINCT ON ({', '.join(per)}) " if per else ""
@@ -311,48 +338,57 @@ class _Writer:
             f" WHERE {where}{ordered} LIMIT {limit}"
         )
 
-    def _row(self, level: Level, alias: str, order: list[str]) -> str:
-        values = [self._column(level, name, alias) for name in level.columns]
-        values += [column for each in level.nested for column in self._nested(each)]
-        return f"ROW({', '.join([*values, *order])})"
-
     def _column(self, level: Level, name: str, alias: str) -> str:
         source = level.cls.source
-        if name in source.computed:
-            return source.computed[name].format(t=alias)
         if name in level.shown:
             definition = level.shown[name]
             column = definition.declared.name or definition.python_name  # type: ignore[union-attr]
             return f'CASE WHEN {self._shown[level.number][name]} THEN {alias}."{column}" END'
+        if name.endswith(AS_TEXT):
+            return f"{self._column(level, name.removesuffix(AS_TEXT), alias)}::text"
+        if name in source.computed:
+            return source.computed[name].format(t=alias)
         return f'{alias}."{name}"'
 
-    def _key(self, parent: Level, name: str) -> str:
-        """Return what the rows of another level hang on; derived rows have their columns under their names."""
-        computed = parent.cls.source.computed
-        if name in computed and parent.relation.shape != "latest_per" and parent not in self._chain:
-            return computed[name].format(t=_alias(parent))
-        return f'{_alias(parent)}."{name}"'
-
-    def _where(self, level: Level, conditions: Sequence[str], *, joined: bool = False) -> str:
+    def _where(self, level: Level, conditions: Sequence[str], *, joined: bool) -> str:
         """Return the conditions together with what ties the rows to their parent's, which are joined or around them."""
-        parent, through, tied = level.parent, level.relation.through, []
-        near = _alias(level) if through is None else f"l{level.number}"
-        if isinstance(parent, Level):
-
-            def key(name: str) -> str:
-                return f"s{parent.number}.c{parent.columns[name]}" if joined else self._key(parent, name)
-
-            tied = [f'{near}."{own}" = {key(theirs)}' for own, theirs in level.relation.by.items()]
+        through, tied = level.relation.through, []
+        near = _alias(level) if through is None else _link(level)
+        if isinstance(level.parent, Level):
+            tied = [
+                f'{near}."{own}" = {_above(level.parent, theirs, joined=joined)}'
+                for own, theirs in level.relation.by.items()
+            ]
         if through is not None:
             far = [f'{_alias(level)}."{own}" = {near}."{theirs}"' for own, theirs in through.on.items()]
-            links = " AND ".join([*far, *tied, f"({self._links[level.number]})"])
+            links = " AND ".join([*far, *tied, *(f"({each})" for each in self._links[level.number])])
             tied = [f"EXISTS (SELECT FROM {through.link.table} {near} WHERE {links})"]
-        if isinstance(parent, Level) and level.under is not None:
-            assert parent.relation.kinds is not None
-            kind = level.under.replace("'", "''")
-            tied.append(f"{key(parent.relation.kinds.column)} = '{kind}'")
+        if level.under is not None:
+            tied.append(_of_kind(level, level.under, joined=joined))
         return " AND ".join([*tied, *(f"({condition})" for condition in conditions)]) or "true"
 
 
 def _alias(level: Level) -> str:
     return f"t{level.number}"
+
+
+def _link(level: Level) -> str:
+    return f"l{level.number}"
+
+
+def _above(parent: Level, name: str, *, joined: bool) -> str:
+    """Return a column of the row that others hang on, which is joined to them or around them."""
+    if not joined:
+        return f'{_alias(parent)}."{name}"'
+    above = parent.record.level
+    around = "r" if above is None else f"s{above.number}"
+    return f"{around}.c{parent.columns[name]}"
+
+
+def _of_kind(level: Level, kind: str, *, joined: bool) -> str:
+    """Return the condition that the row around is of the kind that a level is read for."""
+    parent = level.parent
+    assert isinstance(parent, Level)
+    assert parent.relation.kinds is not None
+    written = kind.replace("'", "''")
+    return f"{_above(parent, parent.relation.kinds.column, joined=joined)} = '{written}'"

@@ -131,6 +131,9 @@ def _encode(source: bytes | str) -> bytes:
         raise DocumentRefused("not_json", "the document is not JSON in UTF-8") from None
 
 
+_OTHERS = frozenset({list, int, Decimal})
+
+
 def _inspect(document: object, limits: Limits) -> bool:  # noqa: PLR0912 - one pass over everything
     """Refuse what is too deep, too much or no JSON; return whether it is as `normalise` gives it already.
 
@@ -144,7 +147,8 @@ def _inspect(document: object, limits: Limits) -> bool:  # noqa: PLR0912 - one p
             kind = type(value)
             if kind is str or value is None or kind is bool:
                 continue
-            if kind is dict or isinstance(value, Mapping):
+            # What is read is made of these kinds; the others are looked at only where they come from elsewhere.
+            if kind is dict or (kind not in _OTHERS and isinstance(value, Mapping)):
                 for key in value:  # type: ignore[attr-defined]
                     if key.__class__ is not str:
                         raise DocumentRefused("not_json", "a key is not text")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -19,7 +19,6 @@ from kpro_graph.access import Permission, holders
 from kpro_graph.actors import Actor, ActorKind
 from kpro_graph.errors import Rejected
 from kpro_graph.execution import ids
-from kpro_graph.storage import tables
 from kpro_graph.storage.database import Change
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "Signature",
     "answering_as",
     "sign",
-    "typed",
     "types_for",
 ]
 
@@ -93,8 +91,15 @@ def answering_as(actor: Actor) -> str:
     return (AnsweredBy.CITIZEN if actor.on_behalf_of is None else AnsweredBy.RELATIVE).value
 
 
+class _Begun(Protocol):
+    @property
+    def source(self) -> str: ...
+    @property
+    def author_id(self) -> UUID | None: ...
+
+
 def sign(
-    actor: Actor, draft: tables.Response, items: Sequence[Any], confirmed_by: ConfirmedBy | None, now: datetime
+    actor: Actor, draft: _Begun, items: Sequence[Any], confirmed_by: ConfirmedBy | None, now: datetime
 ) -> Signature:
     """Return who stands behind a draft that the actor submits; ``items`` are its answers, the latest saved first.
 
@@ -111,19 +116,10 @@ def sign(
     return Signature(source, actor.id, typist, confirmed, None if typist is None else now, tuple(items))
 
 
-async def typed(change: Change, draft: tables.Response) -> list[Any]:
-    """Return who gave and who typed each saved item of a draft, the latest first."""
-    return await change.fetch(
-        "SELECT path, source, typed_by FROM draft_answer WHERE municipality_id = $1 AND response_id = $2"
-        " ORDER BY answered_at DESC, id DESC",
-        (draft.municipality_id, draft.id),
-    )
-
-
-async def types_for(change: Change, assignment: tables.Assignment) -> bool:
+async def types_for(change: Change, assignment_id: UUID) -> bool:
     """Say whether the actor is the employee who types for the citizen here, or who submitted what they had typed."""
     teams = change.actor.teams(*holders(Permission.ASSIST))
-    rows = await change.fetch(_TYPES, (assignment.municipality_id, assignment.id, change.actor.id, list(teams)))
+    rows = await change.fetch(_TYPES, (change.actor.municipality, assignment_id, change.actor.id, list(teams)))
     return bool(rows)
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from kpro_graph.access import may_answer_for
-from kpro_graph.actors import ActorKind, Right
+from kpro_graph.actors import Actor, ActorKind, Right
 from kpro_graph.assignments import AssignmentStatus
 from kpro_graph.catalogue import Compiled, compiled
 from kpro_graph.episodes import ReferenceUnknown, hidden_from
@@ -34,6 +34,7 @@ from kpro_graph.storage.database import Change
 
 __all__ = [
     "AnswersRejected",
+    "Assigned",
     "AssignmentClosed",
     "OtherVersion",
     "ReasonMissing",
@@ -41,9 +42,11 @@ __all__ = [
     "Saved",
     "StaleDraft",
     "amend",
-    "answered",
+    "answers_any",
     "draft_of",
     "locked_assignment",
+    "need_turn",
+    "open_draft",
     "same_version",
     "save_answer",
 ]
@@ -102,6 +105,23 @@ class AnswersRejected(Rejected):
         self.problems = tuple(problems)
 
 
+class Assigned(Protocol):
+    """What a draft takes from its assignment."""
+
+    @property
+    def municipality_id(self) -> int: ...
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def episode_id(self) -> UUID: ...
+    @property
+    def citizen_id(self) -> UUID: ...
+    @property
+    def questionnaire_owner(self) -> int: ...
+    @property
+    def questionnaire_id(self) -> UUID: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Saved:
     """An item of a draft as it now stands. ``problems`` are what submitting now would meet."""
@@ -123,25 +143,43 @@ async def locked_assignment(change: Change, assignment_id: UUID | None) -> table
         ReferenceUnknown: there is none for this actor.
         NotAuthenticated: the session at the reception computer has ended since the request began.
     """
-    if change.actor.kind not in {ActorKind.CITIZEN, ActorKind.EMPLOYEE}:
+    row = None
+    if answers_any(change.actor):
+        row = (
+            await tables.Assignment.filter(municipality_id=change.actor.municipality, id=assignment_id)
+            .using_db(change.using)
+            .select_for_update()
+            .first()
+        )
+    if row is None:
         raise ReferenceUnknown(path="assignmentId")
-    row = (
-        await tables.Assignment.filter(municipality_id=change.actor.municipality, id=assignment_id)
-        .using_db(change.using)
-        .select_for_update()
-        .first()
-    )
-    if row is not None and change.actor.kind is ActorKind.EMPLOYEE and await types_for(change, row):
-        return row
-    if row is None or not may_answer_for(change.actor, row.citizen_id, row.id):
-        raise ReferenceUnknown(path="assignmentId")
-    if await hidden_from(change, change.actor, row.municipality_id, row.episode_id):
-        raise ReferenceUnknown(path="assignmentId")
-    await need_session(change)
+    await need_turn(change, row.id, row.citizen_id, row.episode_id)
     return row
 
 
-def same_version(assignment: tables.Assignment, questionnaire_id: UUID | None) -> None:
+def answers_any(actor: Actor) -> bool:
+    """Say whether an actor of this kind ever answers; others need not hold anybody up to learn that they do not."""
+    return actor.kind in {ActorKind.CITIZEN, ActorKind.EMPLOYEE}
+
+
+async def need_turn(change: Change, assignment_id: UUID, citizen_id: UUID, episode_id: UUID) -> UUID | None:
+    """Refuse whoever does not answer this assignment; return the reception computer they sit at, None elsewhere.
+
+    Raises:
+        ReferenceUnknown: it is not the actor's, nor of someone they represent, nor one they type for a citizen.
+        NotAuthenticated: the session at the reception computer has ended since the request began.
+    """
+    actor = change.actor
+    if actor.kind is ActorKind.EMPLOYEE and await types_for(change, assignment_id):
+        return None
+    if not may_answer_for(actor, citizen_id, assignment_id):
+        raise ReferenceUnknown(path="assignmentId")
+    if await hidden_from(change, actor, actor.municipality, episode_id):
+        raise ReferenceUnknown(path="assignmentId")
+    return await need_session(change)
+
+
+def same_version(assignment: Assigned, questionnaire_id: UUID | None) -> None:
     """Refuse answers that say they were given to another version."""
     if questionnaire_id != assignment.questionnaire_id:
         raise OtherVersion(path="questionnaireId")
@@ -169,10 +207,10 @@ async def draft_of(change: Change, assignment: tables.Assignment, version: Compi
     if assignment.status == AssignmentStatus.REQUESTED:
         assignment.status = AssignmentStatus.IN_PROGRESS.value
         await assignment.save(using_db=change.using, update_fields=["status"])
-    return await _open(change, assignment, version, number=1)
+    return await open_draft(change, assignment, version, number=1)
 
 
-async def answered(change: Change, draft: tables.Response) -> dict[str, list[dict[str, Any]]]:
+async def _answered(change: Change, draft: tables.Response) -> dict[str, list[dict[str, Any]]]:
     """Return a draft's saved answers: path to FHIR values."""
     rows = await change.fetch(
         "SELECT path, answer FROM draft_answer WHERE municipality_id = $1 AND response_id = $2",
@@ -203,7 +241,7 @@ async def save_answer(
     draft = await draft_of(change, assignment, version)
     if draft is None:
         raise AssignmentClosed(path="assignmentId")
-    answers = await answered(change, draft)
+    answers = await _answered(change, draft)
     try:
         path = full_path(version.questionnaire, path)
     except PathUnknown as error:
@@ -260,7 +298,7 @@ async def amend(change: Change, response_id: UUID | None, reason: str) -> tables
     ).using_db(change.using).exists()  # fmt: skip
     if existing:
         raise AssignmentClosed(path="responseId")
-    draft = await _open(change, assignment, version, number=given.version + 1, amends=given, reason=reason)
+    draft = await open_draft(change, assignment, version, number=given.version + 1, amends=given, reason=reason)
     former: Any = read_json(given.answers)
     for row in former:
         await _put(change, draft, row["path"], [as_fhir(value) for value in row["values"]], None)
@@ -268,15 +306,16 @@ async def amend(change: Change, response_id: UUID | None, reason: str) -> tables
     return draft
 
 
-async def _open(
+async def open_draft(
     change: Change,
-    assignment: tables.Assignment,
+    assignment: Assigned,
     version: Compiled,
     *,
     number: int,
     amends: tables.Response | None = None,
     reason: str | None = None,
 ) -> tables.Response:
+    """Begin a draft of an assignment, of that number; an amendment names what it replaces, and why."""
     return await tables.Response.create(
         using_db=change.using,
         municipality_id=assignment.municipality_id,

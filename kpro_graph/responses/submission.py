@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from kpro_graph.actors import Right
 from kpro_graph.assignments import AssignmentStatus
-from kpro_graph.catalogue import Compiled, compiled
-from kpro_graph.episodes import need_consent
+from kpro_graph.catalogue import Compiled
+from kpro_graph.episodes import ConsentMissing
 from kpro_graph.errors import BadInput, Rejected
 from kpro_graph.events import EventType, Happened
 from kpro_graph.questionnaires import Evaluation, Severity, assemble, evaluate
-from kpro_graph.reception import finish, need_session
-from kpro_graph.responses.authorship import ConfirmedBy, Signature, sign, typed
+from kpro_graph.reception import finish
+from kpro_graph.responses.authorship import ConfirmedBy, sign
 from kpro_graph.responses.drafts import (
     AnswersRejected,
     AssignmentClosed,
     ResponseStatus,
-    answered,
-    draft_of,
-    locked_assignment,
+    open_draft,
     same_version,
 )
-from kpro_graph.responses.findings import Colour, Findings, conclude, write_receipt
-from kpro_graph.storage import tables
+from kpro_graph.responses.findings import Colour, conclude, write_receipt
+from kpro_graph.responses.standing import Draft, Held, Kept, Standing, hold, look
 from kpro_graph.storage.database import Change
+from kpro_graph.storage.tables import new_id
 
 __all__ = ["AlreadySubmitted", "Colour", "Submitted", "submit"]
 
@@ -53,7 +53,7 @@ class Submitted:
     ``ended`` tells that it was the last of what was handed over at a reception computer, and the session has ended.
     """
 
-    response: tables.Response
+    response: Kept
     repeated: bool
     ended: bool = False
 
@@ -79,31 +79,63 @@ async def submit(
     """
     if not 8 <= len(idempotency_key) <= 200:
         raise BadInput("an idempotency key has 8 to 200 characters", path="idempotencyKey")
-    assignment = await locked_assignment(change, assignment_id)
-    first = (
-        await tables.Response.filter(
-            municipality_id=assignment.municipality_id, assignment_id=assignment.id, idempotency_key=idempotency_key
-        )
-        .using_db(change.using)
-        .first()
-    )
-    if first is not None:
-        change.saw(first.municipality_id, first.citizen_id, ("receipt",), questionnaires=(first.questionnaire_url,))
+    held = await hold(change, assignment_id)
+    standing = await look(change, held, idempotency_key)
+    version = standing.version
+    if (first := standing.repeated) is not None:
+        change.saw(held.municipality_id, held.citizen_id, ("receipt",), questionnaires=(version.url,))
         return Submitted(first, repeated=True)
-    same_version(assignment, questionnaire_id)
-    version = await compiled(change, assignment.questionnaire_owner, assignment.questionnaire_id)
-    draft = await draft_of(change, assignment, version)
-    if draft is None:
-        raise await _closed(change, assignment)
-    await need_consent(change, assignment.municipality_id, assignment.episode_id, "assignmentId")
+    same_version(held, questionnaire_id)
+    draft = await _draft(change, held, standing)
+    if not held.consented:
+        raise ConsentMissing(path="assignmentId")
     now = datetime.now(UTC)
-    signature = sign(change.actor, draft, await typed(change, draft), confirmed_by, now)
-    evaluation = _judge(version, await answered(change, draft), now)
+    signature = sign(change.actor, draft, draft.items, confirmed_by, now)
+    evaluation = _judge(version, draft.answers, now)
     if not evaluation.valid:
         raise AnswersRejected([each for each in evaluation.problems if each.severity is Severity.ERROR])
     findings = conclude(version.questionnaire, evaluation)
-    await _store(change, assignment, draft, version, findings, signature, idempotency_key, now)
-    return Submitted(draft, repeated=False, ended=await finish(change))
+    kept = Kept(
+        held.municipality_id, draft.id, held.citizen_id, signature.author_id, write_receipt(secrets.token_bytes(8))
+    )
+    if draft.amends_id is not None:
+        await change.fetch(_SUPERSEDE, (held.municipality_id, draft.amends_id))
+    stored = await change.fetch(
+        _STORE,
+        (
+            held.municipality_id, draft.id, held.citizen_id, version.url, now, _status(draft).value,
+            findings.answers, findings.content_hash, version.rule_set_id, findings.colour.value, kept.receipt,
+            idempotency_key, signature.source, signature.author_id, signature.typed_by, signature.confirmed_by,
+            signature.confirmed_at, signature.provenance(findings.answers), held.device_id, held.id, held.episode_id,
+            _urgency(standing, now, findings.colour),
+            [new_id() for _ in findings.scores], *_columns(_SCORE, findings.scores),
+            [new_id() for _ in findings.interpretations], *_columns(_INTERPRETATION, findings.interpretations),
+        ),
+    )  # fmt: skip
+    if not stored:
+        raise RuntimeError("a draft that is held was changed by somebody else")
+    _tell(change, held, draft, version)
+    return Submitted(kept, repeated=False, ended=await finish(change))
+
+
+async def _draft(change: Change, held: Held, standing: Standing) -> Draft:
+    """Return the draft, opened if nothing has been answered yet.
+
+    Raises:
+        AlreadySubmitted, AssignmentClosed: there is nothing left to submit.
+    """
+    draft = standing.draft
+    if draft is not None and draft.amends_id is not None and Right.READ not in change.actor.rights:
+        # An amendment tells what was submitted; for whoever may not read that, the assignment is closed.
+        draft = None
+    elif draft is None and held.status in {AssignmentStatus.REQUESTED, AssignmentStatus.IN_PROGRESS}:
+        opened = await open_draft(change, held, standing.version, number=1)
+        return Draft(opened.id, opened.version, None, opened.source, opened.author_id, {}, ())
+    if draft is not None:
+        return draft
+    if standing.latest is None or held.status == AssignmentStatus.REVOKED:
+        raise AssignmentClosed(path="assignmentId")
+    raise AlreadySubmitted(held.municipality_id, standing.latest)
 
 
 def _judge(version: Compiled, answers: Mapping[str, Sequence[Mapping[str, Any]]], now: datetime) -> Evaluation:
@@ -115,129 +147,83 @@ def _judge(version: Compiled, answers: Mapping[str, Sequence[Mapping[str, Any]]]
     return evaluation
 
 
-async def _closed(change: Change, assignment: tables.Assignment) -> Rejected:
-    latest = (
-        await tables.Response.filter(municipality_id=assignment.municipality_id, assignment_id=assignment.id)
-        .using_db(change.using)
-        .order_by("-version")
-        .first()
-    )
-    if latest is None or assignment.status == AssignmentStatus.REVOKED:
-        return AssignmentClosed(path="assignmentId")
-    return AlreadySubmitted(latest.municipality_id, latest.id)
+def _status(draft: Draft) -> ResponseStatus:
+    return ResponseStatus.COMPLETED if draft.amends_id is None else ResponseStatus.AMENDED
 
 
-async def _store(
-    change: Change,
-    assignment: tables.Assignment,
-    draft: tables.Response,
-    version: Compiled,
-    findings: Findings,
-    signature: Signature,
-    idempotency_key: str,
-    now: datetime,
-) -> None:
-    amended = draft.amends_id is not None
-    draft.status = (ResponseStatus.AMENDED if amended else ResponseStatus.COMPLETED).value
-    draft.answers = findings.answers
-    draft.content_hash = findings.content_hash
-    # Whoever submits stands for the answers, whoever began them.
-    draft.source, draft.author_id, draft.typed_by = signature.source, signature.author_id, signature.typed_by
-    draft.confirmed_by, draft.confirmed_at = signature.confirmed_by, signature.confirmed_at
-    draft.provenance = signature.provenance(findings.answers)
-    draft.device_id = await need_session(change)
-    draft.rule_set_id = version.rule_set_id
-    draft.colour = findings.colour.value
-    draft.receipt = write_receipt(secrets.token_bytes(8))
-    draft.idempotency_key = idempotency_key
-    draft.submitted_at = now
-    if amended:
-        await _supersede(change, draft)
-    await draft.save(
-        using_db=change.using,
-        update_fields=[
-            "status", "answers", "content_hash", "rule_set_id", "colour", "receipt", "idempotency_key", "submitted_at",
-            "source", "author_id", "typed_by", "confirmed_by", "confirmed_at", "provenance", "device_id",
-        ],
-    )  # fmt: skip
-    await _keep_findings(change, draft, findings, now)
-    await (
-        tables.DraftAnswer.filter(municipality_id=draft.municipality_id, response_id=draft.id)
-        .using_db(change.using)
-        .delete()
-    )
-    if assignment.status != AssignmentStatus.COMPLETED:
-        assignment.status, assignment.completed_at = AssignmentStatus.COMPLETED.value, now
-        await assignment.save(using_db=change.using, update_fields=["status", "completed_at"])
-    care_team_id = await _raise_urgency(change, draft, now)
+def _urgency(standing: Standing, now: datetime, colour: Colour) -> int:
+    """Return how urgent the episode is now: as the worst of its latest responses, one of each questionnaire."""
+    latest, url = dict(standing.colours), standing.version.url
+    if url not in latest or latest[url][0] <= now:
+        latest[url] = (now, colour)
+    return max(each.urgency for _, each in latest.values())
+
+
+def _columns(names: Iterable[str], rows: Sequence[Mapping[str, Any]]) -> Iterator[list[Any]]:
+    for name in names:
+        yield [row[name] for row in rows]
+
+
+def _tell(change: Change, held: Held, draft: Draft, version: Compiled) -> None:
     seen = ("answers", "scores", "colours")
-    change.saw(draft.municipality_id, draft.citizen_id, seen, "create", (draft.questionnaire_url,))
+    change.saw(held.municipality_id, held.citizen_id, seen, "create", (version.url,))
     change.record(
         Happened(
-            EventType.RESPONSE_AMENDED if amended else EventType.RESPONSE_SUBMITTED,
+            EventType.RESPONSE_SUBMITTED if draft.amends_id is None else EventType.RESPONSE_AMENDED,
             "QuestionnaireResponse",
             draft.id,
             draft.version,
-            citizen_id=draft.citizen_id,
-            care_team_id=care_team_id,
+            citizen_id=held.citizen_id,
+            care_team_id=held.care_team_id,
         )
     )
 
 
-async def _supersede(change: Change, draft: tables.Response) -> None:
-    await (
-        tables.Response.filter(municipality_id=draft.municipality_id, id=draft.amends_id)
-        .using_db(change.using)
-        .update(superseded=True)
-    )
-    await (
-        tables.Score.filter(municipality_id=draft.municipality_id, response_id=draft.amends_id)
-        .using_db(change.using)
-        .update(superseded=True)
-    )
+_SCORE = {
+    "code": "text", "position": "smallint", "label": "text", "label_en": "text", "value": "numeric", "unit": "text",
+    "minimum": "numeric", "maximum": "numeric", "explanation": "text",
+}  # fmt: skip
+_INTERPRETATION = {
+    "position": "smallint", "subject": "text", "topic": "text", "topic_en": "text", "label": "text",
+    "label_en": "text", "colour": "text", "meaning": "text", "word": "text", "word_en": "text", "icon": "text",
+    "reason": "text", "reason_en": "text", "explanation": "text",
+}  # fmt: skip
+"""The columns of what was found, which come as one array each, and the types of their elements."""
 
 
-async def _keep_findings(change: Change, draft: tables.Response, findings: Findings, now: datetime) -> None:
-    scores = [
-        tables.Score(
-            municipality_id=draft.municipality_id,
-            response_id=draft.id,
-            citizen_id=draft.citizen_id,
-            questionnaire_url=draft.questionnaire_url,
-            submitted_at=now,
-            **columns,
-        )
-        for columns in findings.scores
-    ]
-    interpretations = [
-        tables.Interpretation(
-            municipality_id=draft.municipality_id, response_id=draft.id, citizen_id=draft.citizen_id, **columns
-        )
-        for columns in findings.interpretations
-    ]
-    if scores:
-        await tables.Score.bulk_create(scores, using_db=change.using)
-    if interpretations:
-        await tables.Interpretation.bulk_create(interpretations, using_db=change.using)
+def _arrays(first: int, columns: Mapping[str, str]) -> str:
+    types = ("uuid", *columns.values())
+    names = ", ".join(("id", *columns))
+    return f"unnest({', '.join(f'${first + n}::{type_}[]' for n, type_ in enumerate(types))}) AS found ({names})"
 
 
-_LATEST_COLOURS = """
-SELECT DISTINCT ON (questionnaire_url) colour FROM response
-WHERE municipality_id = $1 AND episode_id = $2 AND submitted_at IS NOT NULL AND NOT superseded
-ORDER BY questionnaire_url, submitted_at DESC, id DESC
+def _found(columns: Mapping[str, str]) -> str:
+    return ", ".join(f"found.{name}::json" if name == "explanation" else f"found.{name}" for name in columns)
+
+
+_SUPERSEDE = """
+WITH scores AS (UPDATE score SET superseded = true WHERE municipality_id = $1 AND response_id = $2)
+UPDATE response SET superseded = true WHERE municipality_id = $1 AND id = $2
 """
-
-
-async def _raise_urgency(change: Change, draft: tables.Response, now: datetime) -> UUID:
-    """Let the worklist know: an episode is as urgent as the worst of its latest responses."""
-    episode = (
-        await tables.EpisodeOfCare.filter(municipality_id=draft.municipality_id, id=draft.episode_id)
-        .using_db(change.using)
-        .select_for_update()
-        .get()
-    )
-    rows = await change.fetch(_LATEST_COLOURS, (draft.municipality_id, draft.episode_id))
-    episode.urgency = max((Colour(row["colour"]).urgency for row in rows), default=0)
-    episode.last_response_at = now
-    await episode.save(using_db=change.using, update_fields=["urgency", "last_response_at"])
-    return episode.care_team_id
+_STORE = f"""
+WITH kept AS (
+    UPDATE response SET submitted_at = $5, status = $6, answers = $7, content_hash = $8, rule_set_id = $9, colour = $10,
+           receipt = $11, idempotency_key = $12, source = $13, author_id = $14, typed_by = $15, confirmed_by = $16,
+           confirmed_at = $17, provenance = $18, device_id = $19
+    WHERE municipality_id = $1 AND id = $2 AND status = 'in-progress' RETURNING id
+), scored AS (
+    INSERT INTO score (municipality_id, response_id, citizen_id, questionnaire_url, submitted_at, id,
+                       {", ".join(_SCORE)})
+    SELECT $1, $2, $3::uuid, $4::text, $5, found.id, {_found(_SCORE)} FROM {_arrays(23, _SCORE)}
+), interpreted AS (
+    INSERT INTO interpretation (municipality_id, response_id, citizen_id, id, {", ".join(_INTERPRETATION)})
+    SELECT $1, $2, $3::uuid, found.id, {_found(_INTERPRETATION)} FROM {_arrays(33, _INTERPRETATION)}
+), emptied AS (
+    DELETE FROM draft_answer WHERE municipality_id = $1 AND response_id = $2
+), answered AS (
+    UPDATE assignment SET status = 'completed', completed_at = $5
+    WHERE municipality_id = $1 AND id = $20 AND status <> 'completed'
+)
+UPDATE episode_of_care SET urgency = $22, last_response_at = $5
+WHERE municipality_id = $1 AND id = $21 AND EXISTS (SELECT FROM kept) RETURNING id
+"""  # noqa: S608 - names of our own

@@ -3,14 +3,28 @@
 An audience is kept by document, variables and permission scope. For each event it reads once, puts the answer together
 once and writes one line of the access log that lists its viewers; nothing is sent before that line is committed. Who
 still may listen, and in what scope, is asked again before a reading whenever what somebody may has changed.
+
+An answer is written to each subscriber's connection by the audience itself. Only what a connection cannot take at once
+waits, for a task of that subscriber's own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Hashable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Hashable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, fields, replace
+from types import coroutine
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -22,9 +36,10 @@ from kpro_graph.actors import Actor
 from kpro_graph.errors import Unavailable
 from kpro_graph.execution.compiled import NotCompiled, Subscribed, answer
 from kpro_graph.schema.context import Answer, Application, Operation, Viewer
+from kpro_graph.schema.deadline import Deadline
 from kpro_graph.schema.errors import public
 
-__all__ = ["AT_ONCE", "Audiences", "Followed"]
+__all__ = ["AT_ONCE", "Audiences", "Followed", "Following", "start"]
 
 AT_ONCE = 100
 """How many updates are read at a time."""
@@ -32,8 +47,33 @@ AT_ONCE = 100
 _MOST_WAITING = 1000
 """How many updates may wait for one slow subscriber; more end the subscription, to be resumed from its cursor."""
 
+_IN_A_ROW = 100
+
 _ASKED_AGAIN = 30.0
 """Seconds after which a subscriber is asked again who they are, though nothing is known to have changed."""
+
+
+def start(sending: Coroutine[Any, None, None]) -> Awaitable[None] | None:
+    """Run a coroutine as far as it goes without waiting; return what is left of it, for a task to await, or None.
+
+    From Python 3.12 on a task that starts eagerly does the same.
+    """
+    try:
+        waited_for = sending.send(None)
+    except StopIteration:
+        return None
+    return _rest(sending, waited_for)
+
+
+@coroutine
+def _rest(sending: Coroutine[Any, None, None], waited_for: Any) -> Generator[Any, None, None]:
+    try:
+        yield waited_for
+    except BaseException:
+        sending.close()
+        raise
+    # A coroutine that is under way cannot be awaited again, only gone on with.
+    yield from sending
 
 
 class Followed(Protocol):
@@ -66,17 +106,45 @@ _MOVED = _Moved()
 
 
 class _Member:
-    def __init__(self, viewer: Viewer, position: int, rights: int) -> None:
-        self.viewer = viewer
-        self.position = position
+    def __init__(self, following: Following, rights: int) -> None:
+        self.viewer = following.viewer
+        self.position = following.position
         self.rights = rights
         self.asked = time.monotonic()
-        self.mail: asyncio.Queue[_Sent | _Moved | Exception] = asyncio.Queue()
+        self.busy = False
+        self._following = following
+        self._mail: asyncio.Queue[_Sent | _Moved | Awaitable[None] | Exception] = asyncio.Queue()
 
-    def send(self, what: _Sent | _Moved | Exception) -> None:
-        if self.mail.qsize() >= _MOST_WAITING:
+    def hand(self, sent: _Sent, text: str | None) -> None:
+        """Deliver now what is next and the connection takes now; everything else in its turn."""
+        straight = self._following.straight
+        if text is None or straight is None or self.busy or not self._mail.empty():
+            self.send(sent)
+            return
+        self._following.position = sent.position
+        try:
+            rest = start(straight(text))
+        except Exception as error:
+            self.send(error)
+        else:
+            if rest is not None:
+                self.send(rest)
+
+    def send(self, what: _Sent | _Moved | Awaitable[None] | Exception) -> None:
+        if self._mail.qsize() >= _MOST_WAITING:
             what = Unavailable("too many updates wait for this subscriber; go on from the last cursor")
-        self.mail.put_nowait(what)
+        self._mail.put_nowait(what)
+
+    async def mail(self) -> AsyncIterator[_Sent | _Moved | Exception]:
+        """Deliver what waits; what is not asked for the next yet is still being delivered."""
+        while True:
+            what = await self._mail.get()
+            self.busy = True
+            if isinstance(what, (_Sent, _Moved, Exception)):
+                yield what
+            else:
+                await what
+            self.busy = False
 
     async def renew(self, rights: int) -> None:
         await self.viewer.renew()
@@ -139,17 +207,26 @@ class _Audience:
             return
         viewer = next(iter(self.members)).viewer
         looking = Operation(viewer)
-        happened = await self._asked.followed.read(looking, self._asked.subscribed.arguments, self.position, head)
+        async with Deadline(self._audiences.application.database.deadline):
+            happened = await self._asked.followed.read(looking, self._asked.subscribed.arguments, self.position, head)
         for each in happened:
             to = [member for member in self.members if member.position < each["position"]]
             if to:
                 viewers = tuple(sorted({member.viewer.actor.id for member in to if member.viewer.actor}))
                 result = await self._audiences.answer(self._asked, viewer, viewers, each)
-                for member in to:
-                    member.send(_Sent(each["position"], result))
+                await self._hand_out(_Sent(each["position"], result), to)
             self.position = each["position"]
         if len(happened) < AT_ONCE:
             self.position = head
+
+    async def _hand_out(self, sent: _Sent, to: Sequence[_Member]) -> None:
+        text = sent.result.text if isinstance(sent.result, Answer) else None
+        for number, member in enumerate(to, 1):
+            if member in self.members:
+                member.hand(sent, text)
+            if number % _IN_A_ROW == 0:
+                # Others of this process have their turn.
+                await asyncio.sleep(0)
 
     async def _ask_again(self, rights: int) -> None:
         """Ask every member again whose rights may have changed; whoever sees something else now goes elsewhere."""
@@ -165,25 +242,40 @@ class _Audience:
                 self.members.discard(member)
 
 
-class Audiences:
-    """The audiences of one process."""
+class Following:
+    """The updates of one subscriber, in order. An error is the last.
 
-    def __init__(self, application: Application) -> None:
-        self.application = application
-        self._audiences: dict[Hashable, _Audience] = {}
+    ``straight`` may be set before the first is asked for: it then sends the text of an answer to the subscriber's
+    connection, and answers that can go that way are not iterated over.
+    """
 
-    async def follow(
-        self, viewer: Viewer, followed: Followed, subscribed: Subscribed
-    ) -> AsyncIterator[Answer | ExecutionResult]:
-        """Deliver updates until the subscriber leaves or may no longer listen; an error is the last delivery."""
+    def __init__(self, audiences: Audiences, viewer: Viewer, asked: _Asked) -> None:
+        self.viewer = viewer
+        self.asked = asked
+        self.position = 0
+        self.straight: Callable[[str], Coroutine[Any, None, None]] | None = None
+        self._audiences = audiences
+        self._updates = self._follow()
+
+    def __aiter__(self) -> Following:
+        return self
+
+    async def __anext__(self) -> Answer | ExecutionResult:
+        return await anext(self._updates)
+
+    async def aclose(self) -> None:
+        """Follow no longer."""
+        await self._updates.aclose()
+
+    async def _follow(self) -> AsyncGenerator[Answer | ExecutionResult, None]:
+        """Deliver updates until the subscriber leaves or may no longer listen."""
+        followed, viewer = self.asked.followed, self.viewer
         try:
-            asked = _Asked(followed, subscribed, self._same(subscribed))
-            operation = Operation(viewer)
-            followed.may_listen(operation.actor)
-            position = followed.start(self.application, subscribed.arguments)
+            followed.may_listen(Operation(viewer).actor)
+            self.position = followed.start(self._audiences.application, self.asked.subscribed.arguments)
             while True:
-                async for sent in self._listen(viewer, asked, position):
-                    position = sent.position
+                async for sent in self._audiences.listen(self):
+                    self.position = sent.position
                     yield sent.result
                 # Rights have changed: whoever goes on does so as who they are now.
                 followed.may_listen(Operation(viewer).actor)
@@ -191,28 +283,38 @@ class Audiences:
             # What is a fault of ours is masked and logged there; whatever it was, nothing more is delivered.
             yield ExecutionResult(data=None, errors=public([GraphQLError("", original_error=error)]))
 
-    async def _listen(self, viewer: Viewer, asked: _Asked, position: int) -> AsyncIterator[_Sent]:
-        """Deliver until the subscriber's scope changes."""
-        feed = self.application.feed
+
+class Audiences:
+    """The audiences of one process."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self._audiences: dict[Hashable, _Audience] = {}
+
+    def follow(self, viewer: Viewer, followed: Followed, subscribed: Subscribed) -> Following:
+        """Return the updates of a subscriber, which begin when the first is asked for."""
+        return Following(self, viewer, _Asked(followed, subscribed, self._same(subscribed)))
+
+    async def listen(self, following: Following) -> AsyncIterator[_Sent]:
+        """Deliver until the subscriber's scope changes; what goes straight to the connection is not among it."""
+        feed, viewer, asked = self.application.feed, following.viewer, following.asked
         key = self.key(asked, viewer)
         while True:
             audience = self._audiences.get(key)
             if audience is None:
-                audience = self._audiences[key] = _Audience(self, key, asked, max(position, 0))
-            member = _Member(viewer, position, feed.rights)
+                audience = self._audiences[key] = _Audience(self, key, asked, max(following.position, 0))
+            member = _Member(following, feed.rights)
             if await audience.join(member):
                 break
-            if self._audiences.get(key) is audience and audience.position > position:
+            if self._audiences.get(key) is audience and audience.position > following.position:
                 to = audience.position
-                async for sent in self._catch_up(viewer, asked, position, to):
+                async for sent in self._catch_up(following, to):
                     yield sent
-                    position = sent.position
                 if self.key(asked, viewer) != key:
                     return
-                position = to
+                following.position = to
         try:
-            while True:
-                what = await member.mail.get()
+            async for what in member.mail():
                 if isinstance(what, _Sent):
                     yield what
                 elif isinstance(what, _Moved):
@@ -222,13 +324,15 @@ class Audiences:
         finally:
             audience.leave(member)
 
-    async def _catch_up(self, viewer: Viewer, asked: _Asked, position: int, to: int) -> AsyncIterator[_Sent]:
+    async def _catch_up(self, following: Following, to: int) -> AsyncIterator[_Sent]:
         """Deliver what the others have had already, to this subscriber alone."""
+        viewer, asked, position = following.viewer, following.asked, following.position
         while position < to:
             await viewer.renew()
             operation = Operation(viewer)
             asked.followed.may_listen(operation.actor)
-            happened = await asked.followed.read(operation, asked.subscribed.arguments, position, to)
+            async with Deadline(self.application.database.deadline):
+                happened = await asked.followed.read(operation, asked.subscribed.arguments, position, to)
             for each in happened:
                 result = await self.answer(asked, viewer, (operation.actor.id,), each)
                 position = each["position"]
@@ -239,9 +343,20 @@ class Audiences:
     async def answer(
         self, asked: _Asked, viewer: Viewer, viewers: tuple[UUID, ...], happened: Any
     ) -> Answer | ExecutionResult:
-        """Put one update together once; its line, which lists the viewers, is committed before this returns."""
+        """Put one update together once; its line, which lists the viewers, is committed before this returns.
+
+        Raises:
+            DeadlineExceeded: the delivery took too long; it is not sent.
+        """
+        async with Deadline(self.application.database.deadline) as deadline:
+            return await self._answer(deadline, asked, viewer, viewers, happened)
+
+    async def _answer(
+        self, deadline: Deadline, asked: _Asked, viewer: Viewer, viewers: tuple[UUID, ...], happened: Any
+    ) -> Answer | ExecutionResult:
         subscribed, database = asked.subscribed, self.application.database
         operation = Operation(viewer, subscribed.name)
+        operation.deadline = deadline
         operation.delivery = lambda act, seen: database.deliver(viewers, act, seen)
         payload = asked.followed.payload(self.application, happened)
         try:

@@ -5,6 +5,7 @@ Everything an operation read is committed to the access log before its result le
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,10 +17,15 @@ from kpro_graph.errors import KproError, NotAuthenticated
 from kpro_graph.execution import Cursors, Loading
 from kpro_graph.reception import ReceptionTimes
 from kpro_graph.relay import Feed
+from kpro_graph.schema.deadline import Deadline
 from kpro_graph.storage.database import Change, Database, Reading
 from kpro_graph.storage.log import Act, Seen
 
-__all__ = ["Answer", "Application", "Operation", "Viewer"]
+__all__ = ["POSITION", "Answer", "Application", "Operation", "Viewer"]
+
+
+POSITION = "Kpro-Position"
+"""The header that tells how far a replica must have come to know of a change; whoever sends it back reads that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,15 @@ class Application:
     feed: Feed
     reception: ReceptionTimes = field(default_factory=ReceptionTimes)
     explaining: bool = False
+
+    def known(self, told: str | None) -> int | None:
+        """Return the position that a caller was told and says again; None, what no replica reaches, if it is none."""
+        if self.database.replicas is None:
+            return None
+        if not told:
+            return 0
+        opened = self.cursors.open(POSITION, told, ("bigint",))
+        return None if opened is None else int(str(opened[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +73,10 @@ class Viewer:
     connection_params: dict[str, Any] | None = None
     trace: str = ""
     headers: Any = field(default_factory=dict)
+    # The position of the latest change of theirs that they know of, 0 for none; None: only the primary is asked.
+    known: int | None = None
+    # Comes to its end when whoever sent the request has gone away.
+    leaving: Callable[[], Awaitable[object]] | None = None
     # Results of mutations that have run, by key, when the reference execution takes over what came after them.
     finished: Mapping[str, object] = field(default_factory=dict)
 
@@ -93,6 +112,9 @@ class Operation:
         self.statements = 0
         # Compiled, an operation reads with one statement, which is a snapshot by itself.
         self.compiled = False
+        self.deadline: Deadline | None = None
+        # Nothing is changed in it, so that a replica may be read from.
+        self.looking = False
         self._ending = AsyncExitStack()
         self._reading: Reading | None = None
         self._loading: Loading | None = None
@@ -126,20 +148,30 @@ class Operation:
 
     async def _open(self) -> Reading:
         database = self.application.database
+        known = self.viewer.known if self.looking else None
         if self.compiled and self.delivery is None:
-            reading = database.look(self.actor, self.name, trace=self.trace)
+            reading = database.look(self.actor, self.name, trace=self.trace, known=known)
         else:
-            reading = database.read(self.actor, self.name, trace=self.trace, delivery=self.delivery)
+            reading = database.read(self.actor, self.name, trace=self.trace, delivery=self.delivery, known=known)
         self._reading = await self._ending.enter_async_context(reading)
+        if self.deadline is None:
+            # A delivery that nobody else breaks off: its statements are, each when the delivery is to be over.
+            self._reading.until = asyncio.get_running_loop().time() + database.deadline
         return self._reading
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[Change]:
         """Open a change; what was read before it is settled first, what is read after it sees its result."""
         await self.settle()
-        async with self.application.database.change(self.actor, self.name, trace=self.trace) as change:
-            yield change
+        deadline = self.deadline or Deadline(self.application.database.deadline)
+        with deadline.changing():
+            async with self.application.database.change(
+                self.actor, self.name, trace=self.trace, committing=deadline.hold
+            ) as change:
+                yield change
         self.statements += change.statements
+        if change.position is not None:
+            self.viewer.headers[POSITION] = self.application.cursors.seal(POSITION, [change.position])
 
     async def _closed(self, *, break_off: bool = False) -> AsyncExitStack:
         """Let nothing more be opened; return what is to be ended."""

@@ -11,7 +11,7 @@ from typing import Any
 from graphql import GraphQLError, GraphQLSyntaxError
 
 from kpro_graph import cpr
-from kpro_graph.errors import BadInput, KproError, OperationTooLarge
+from kpro_graph.errors import BadInput, DeadlineExceeded, KproError, OperationTooLarge
 
 __all__ = ["public"]
 
@@ -72,6 +72,9 @@ def _public(error: GraphQLError) -> GraphQLError:
             extensions["argument"] = cause.path
         if isinstance(cause, OperationTooLarge):
             extensions |= {"limit": cause.limit, "number": cause.number, "most": cause.most, "field": cause.path}
+        if isinstance(cause, DeadlineExceeded):
+            # What was changed is not to be changed again; a mutation's idempotency key sees to that.
+            extensions |= {"changed": cause.changed, "retryable": not cause.changed}
         return _error(error, cpr.redact(str(cause)), extensions)
     if cause is None:
         code = "GRAPHQL_PARSE_FAILED" if isinstance(error, GraphQLSyntaxError) else "GRAPHQL_VALIDATION_FAILED"

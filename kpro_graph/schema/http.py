@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 from cross_web import HTTPException
@@ -25,7 +26,8 @@ from kpro_graph.actors import Credentials
 from kpro_graph.browsers import CONTEXT_HEADER, LISTENING, SESSION, Browsers
 from kpro_graph.errors import ContextRequired, KproError, NotAuthenticated, Unavailable
 from kpro_graph.recognition import Recognition
-from kpro_graph.schema.context import Answer, Application, Viewer
+from kpro_graph.schema.audiences import Following
+from kpro_graph.schema.context import POSITION, Answer, Application, Viewer
 from kpro_graph.schema.entry import KproSchema
 from kpro_graph.schema.reception import CLEARED
 
@@ -41,15 +43,22 @@ class _Socket(BaseGraphQLTransportWSHandler[Viewer, None]):
     """Sends an answer that is JSON already as it is: the same text to everybody it is for."""
 
     async def _send_result_stream(self, operation: Any, result_source: Any) -> None:
+        socket = cast("ASGIWebSocketAdapter", self.websocket).ws
+        head = f'{{"id":{json.dumps(operation.id)},"type":"next","payload":'
+
+        async def straight(text: str) -> None:
+            with suppress(WebSocketDisconnect):
+                await socket.send_text(f"{head}{text}}}")
+
         async def others() -> AsyncGenerator[Any, None]:
             async for result in result_source:
                 if isinstance(result, Answer):
-                    head = f'{{"id":{json.dumps(operation.id)},"type":"next","payload":'
-                    with suppress(WebSocketDisconnect):
-                        await cast("ASGIWebSocketAdapter", self.websocket).ws.send_text(head + result.text + "}")
+                    await straight(result.text)
                 else:
                     yield result
 
+        if isinstance(result_source, Following):
+            result_source.straight = straight
         await super()._send_result_stream(operation, others())
 
 
@@ -102,6 +111,8 @@ class Endpoint(GraphQL[Viewer, None]):
     ) -> Any:
         """Answer an operation that was posted by the compiled execution, where it can be; all others as they come."""
         query, variables = request_data.query, request_data.variables
+        # The body has been read, so whatever comes now says that the client has left.
+        context.leaving = partial(_until_left, request.receive)
         if request.method != "POST" or not isinstance(query, str) or not isinstance(variables, (dict, type(None))):
             return await super().execute_single(
                 request, request_adapter, sub_response, context, root_value, request_data
@@ -138,6 +149,7 @@ class Endpoint(GraphQL[Viewer, None]):
         # What is answered is about people; nothing on the way keeps it.
         viewer.headers = cast("Response", response).headers
         viewer.headers["Cache-Control"] = "no-store"
+        viewer.known = self._application.known(request.headers.get(POSITION))
         context = request.headers.get(CONTEXT_HEADER, "")
         header = request.headers.get("authorization")
         if header is not None:
@@ -221,6 +233,11 @@ def _closing_silently(send: Send) -> Send:
         await send(message)
 
     return closing
+
+
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:

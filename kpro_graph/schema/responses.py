@@ -344,7 +344,7 @@ class ResponseMutations:
             info.context.viewer.headers.update(CLEARED)
         row = submitted.response
         return ResponseSubmitted(
-            municipality_id=row.municipality_id, key=row.id, receipt=row.receipt or "", repeated=submitted.repeated
+            municipality_id=row.municipality_id, key=row.id, receipt=row.receipt, repeated=submitted.repeated
         )
 
     @strawberry.mutation(

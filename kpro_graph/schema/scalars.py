@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from enum import Enum
 from typing import Any, NewType, TypeVar
 
 import strawberry
 from graphql import ValueNode, value_from_ast_untyped
+from strawberry.schema.types.base_scalars import DateDefinition, DateTimeDefinition, DecimalDefinition
 
 from kpro_graph.actors import ActorKind, RepresentationKind, Right, Role
 from kpro_graph.assignments import AssignmentStatus
@@ -36,7 +39,34 @@ def _any_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> st
     return _any_text(value_from_ast_untyped(node, variables))
 
 
+# The compiled execution leaves times to the writer of JSON and decimals to the database; both write them so.
+def _moment(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _plain_digits(value: Decimal) -> str:
+    return f"{value:f}"
+
+
 SCALARS: dict[object, Any] = {
+    datetime: strawberry.scalar(
+        name="DateTime",
+        description="A time in UTC as RFC 3339 writes it: `2026-11-01T12:00:00.25Z`. In input any offset will do.",
+        serialize=_moment,
+        parse_value=DateTimeDefinition.parse_value,
+    ),
+    date: strawberry.scalar(
+        name="Date",
+        description="A day as ISO 8601 writes it: `2026-11-01`.",
+        serialize=date.isoformat,
+        parse_value=DateDefinition.parse_value,
+    ),
+    Decimal: strawberry.scalar(
+        name="Decimal",
+        description="An exact decimal number as text, in plain digits: `12.50`.",
+        serialize=_plain_digits,
+        parse_value=DecimalDefinition.parse_value,
+    ),
     CPR: strawberry.scalar(
         name="CPR",
         description="A CPR number, as ten digits or DDMMYY-SSSS. Input only: no answer, error or log repeats it. "
@@ -44,7 +74,7 @@ SCALARS: dict[object, Any] = {
         serialize=_never,
         parse_value=_any_text,
         parse_literal=_any_literal,
-    )
+    ),
 }
 
 

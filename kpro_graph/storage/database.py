@@ -20,40 +20,17 @@ from tortoise.context import TortoiseContext, _current_context
 from tortoise.exceptions import OperationalError
 
 from kpro_graph.actors import Actor
-from kpro_graph.errors import BadInput, ConfigurationError, Rejected
+from kpro_graph.errors import BadInput, DeadlineExceeded, Rejected, Unavailable
 from kpro_graph.events import Happened
 from kpro_graph.storage import log
 from kpro_graph.storage.cipher import Cipher
-from kpro_graph.storage.owner import saying_when_away
-from kpro_graph.storage.tables import Event, new_id
+from kpro_graph.storage.connections import limits, open_pool, prove_walls, undo
+from kpro_graph.storage.owner import AWAY, saying_when_away
+from kpro_graph.storage.replicas import ReplicaLost, Replicas
+from kpro_graph.storage.tables import new_id
 
 __all__ = ["Change", "Database", "Reading", "model_config"]
 
-_CAN_BYPASS = """
-SELECT r.rolsuper OR r.rolbypassrls OR EXISTS (
-    SELECT FROM pg_roles p
-    WHERE (p.rolsuper OR p.rolbypassrls) AND pg_has_role(r.oid, p.oid, 'MEMBER')
-) OR EXISTS (
-    SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND pg_has_role(r.oid, c.relowner, 'MEMBER')
-)
-FROM pg_roles r WHERE r.rolname = current_user
-"""
-_OPEN_TABLES = """
-SELECT array_agg(c.relname ORDER BY c.relname)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
-  AND EXISTS (
-      SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'municipality_id' AND NOT a.attisdropped
-  )
-  AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
-"""
-_LIMITS = {
-    "statement_timeout": "30000",
-    # Statements are short and many; compiling one costs more than it ever gives back.
-    "jit": "off",
-    "idle_in_transaction_session_timeout": "60000",
-}
 # A line of the access log that the server has not written to its disk is no line, whatever the role's or the server's
 # setting is; a stronger one stays.
 _ENTER = """
@@ -66,8 +43,34 @@ SELECT set_config('kpro.municipalities', $1, true),
 _ENTER_SESSION = _ENTER.replace(", true)", ", false)")
 
 
-# Behind a pooler a connection was opened by somebody else, so its limits are stated in each transaction.
-_ENTER_POOLED = _ENTER + "".join(f", set_config('{name}', '{value}', true)" for name, value in _LIMITS.items())
+def _entering_pooled(deadline: float) -> str:
+    """Behind a pooler a connection was opened by somebody else, so its limits are stated in each transaction."""
+    return _ENTER + "".join(f", set_config('{name}', '{value}', true)" for name, value in limits(deadline).items())
+
+
+def _nothing() -> None:
+    """Do nothing before a change is committed."""
+
+
+# The first of its arguments follow those of the lines of the access log, where there are any. The arrays come through a
+# subquery for the reason they do there.
+def _telling(first: int) -> str:
+    m, i, t, c, g, k, s, v = (f"${first + n}" for n in range(8))
+    return f"""
+    INSERT INTO event (municipality_id, id, type, citizen_id, care_team_id, subject_type, subject_id, subject_version,
+                       recorded_at)
+    SELECT {m}, happened.*, statement_timestamp()
+    FROM (
+        SELECT {i}::uuid[] AS i, {t}::text[] AS t, {c}::uuid[] AS c, {g}::uuid[] AS g, {k}::text[] AS k,
+               {s}::uuid[] AS s, {v}::integer[] AS v
+        OFFSET 0
+    ) given, unnest(given.i, given.t, given.c, given.g, given.k, given.s, given.v) AS happened
+    """  # noqa: S608 - numbers of arguments
+
+
+# All that a change ends with is one statement: lines, events, and the word that there are some.
+_TELL = f"WITH told AS ({_telling(1)}) SELECT pg_notify('kpro_recorded', '')"
+_NOTE_AND_TELL = f"WITH noted AS ({log.INSERT}), told AS ({_telling(19)}) SELECT pg_notify('kpro_recorded', '')"
 
 
 def _is_about_text(error: BaseException | None) -> bool:
@@ -79,17 +82,6 @@ def _is_about_text(error: BaseException | None) -> bool:
 
 def _scope(municipalities: Iterable[int]) -> str:
     return "{" + ",".join(str(int(number)) for number in municipalities) + "}"
-
-
-class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
-    def get_reset_query(self) -> str:
-        # Nothing outlives a transaction here, so there is nothing to reset between two users of a connection.
-        return ""
-
-
-async def _learn_types(connection: Any) -> None:
-    """Let a new connection learn the types that may come within rows, where the driver does not look for them."""
-    await connection.fetch("SELECT ARRAY[ROW(1)], NULL::text[], NULL::uuid[], NULL::integer[]")
 
 
 def model_config(dsn: str = "") -> dict[str, Any]:
@@ -117,18 +109,33 @@ class Reading:
         self.operation_id = new_id()
         self.trace = trace or secrets.token_hex(16)
         self.statements = 0
+        self.until: float | None = None
         self._connection = connection
         self._lock = asyncio.Lock()
         self._over = False
         self._seen: dict[tuple[int, UUID | None, str], log.Sight] = {}
 
     async def fetch(self, sql: str, arguments: Sequence[object] = ()) -> list[Any]:
-        """Run one statement and return its rows. Concurrent callers take turns: a connection does one at a time."""
+        """Run one statement and return its rows. Concurrent callers take turns: a connection does one at a time.
+
+        ``until``, by the event loop's clock, is when statements are broken off that nobody else would break off.
+
+        Raises:
+            Unavailable: the server is away.
+            DeadlineExceeded: the statement was not done by then.
+        """
         async with self._lock:
             if self._over:
                 raise RuntimeError("the reading has ended")
             self.statements += 1
-            rows: list[Any] = await self._connection.fetch(sql, *arguments)
+            left = None if self.until is None else max(self.until - asyncio.get_running_loop().time(), 0.001)
+            try:
+                rows: list[Any] = await self._connection.fetch(sql, *arguments, timeout=left)
+            except AWAY as error:
+                if left is not None and isinstance(error, TimeoutError):
+                    raise DeadlineExceeded from error
+                with saying_when_away():
+                    raise
             return rows
 
     def saw(
@@ -164,6 +171,20 @@ class Reading:
         await log.write(self._connection, self._act, self._seen)
 
 
+class _Nearby(Reading):
+    """A reading on a replica."""
+
+    async def fetch(self, sql: str, arguments: Sequence[object] = ()) -> list[Any]:
+        try:
+            return await super().fetch(sql, arguments)
+        except DeadlineExceeded:
+            raise
+        except (asyncpg.PostgresError, Unavailable) as error:
+            # A conflict with what the primary has removed, a lost connection, a table that is not there yet: whether
+            # it is more than that, the primary will say.
+            raise ReplicaLost("a replica did not finish a statement") from error
+
+
 class Change(Reading):
     """One change by one actor: rows, access-log lines and events are committed together or not at all."""
 
@@ -172,6 +193,8 @@ class Change(Reading):
     ) -> None:
         super().__init__(connection, actor, operation, trace)
         self.using = client
+        # How far a replica must have come to know of it, once it is committed; None where there are no replicas.
+        self.position: int | None = None
         self.cipher = cipher
         self._happened: list[Happened] = []
 
@@ -180,20 +203,23 @@ class Change(Reading):
         self._happened.append(happened)
 
     async def _finish(self) -> None:
-        for happened in self._happened:
-            await Event.create(
-                using_db=self.using,
-                municipality_id=self.actor.municipality,
-                type=happened.type.value,
-                citizen_id=happened.citizen_id,
-                care_team_id=happened.care_team_id,
-                subject_type=happened.subject_type,
-                subject_id=happened.subject_id,
-                subject_version=happened.subject_version,
-            )
-        await super()._finish()
-        if self._happened:
-            await self._connection.execute("SELECT pg_notify('kpro_recorded', '')")
+        told = self._happened
+        if not told:
+            await super()._finish()
+            return
+        await self._connection.execute(
+            _NOTE_AND_TELL if self._seen else _TELL,
+            *(log.lines(self._act, self._seen) if self._seen else ()),
+            self.actor.municipality,
+            # Later ids sort after earlier ones, which is the order events of one moment have.
+            sorted(new_id() for _ in told),
+            [each.type.value for each in told],
+            [each.citizen_id for each in told],
+            [each.care_team_id for each in told],
+            [each.subject_type for each in told],
+            [each.subject_id for each in told],
+            [each.subject_version for each in told],
+        )
 
     @property
     def _looked(self) -> log.Seen:
@@ -205,20 +231,44 @@ class Change(Reading):
 class Database:
     """A pool of connections as the API's role, and the two ways to use it."""
 
-    def __init__(self, pool: Any, size: int, cipher: Cipher, models: TortoiseContext, *, pooled: bool = False) -> None:
+    def __init__(
+        self,
+        pool: Any,
+        size: int,
+        cipher: Cipher,
+        models: TortoiseContext,
+        *,
+        pooled: bool = False,
+        deadline: float = 30,
+    ) -> None:
         self.cipher = cipher
+        self.deadline = deadline
         self._models = models
         self._pool = pool
         self._pooled = pooled
+        self._enter = _entering_pooled(deadline) if pooled else _ENTER
         # asyncpg's own queue lets newcomers overtake; this gate is first come, first served.
         self._gate = asyncio.Semaphore(size)
+        self.replicas: Replicas | None = None
 
     @classmethod
-    async def open(cls, dsn: str, cipher: Cipher, *, size: int = 10, pooled: bool = False) -> Database:
+    async def open(
+        cls,
+        dsn: str,
+        cipher: Cipher,
+        *,
+        size: int = 10,
+        pooled: bool = False,
+        deadline: float = 30,
+        replicas: Sequence[str] = (),
+        lag: float = 2,
+    ) -> Database:
         """Connect and prove that the walls stand.
 
         ``pooled`` says that a transaction pooler stands between: then nothing is kept on a connection from one
-        transaction to the next, prepared statements included.
+        transaction to the next, prepared statements included. ``deadline`` is how many seconds an operation may take;
+        whoever runs one ends it then, which cancels its statement, and the server ends one by itself soon after.
+        ``replicas`` are read from while they are at most ``lag`` seconds late.
 
         Raises:
             ConfigurationError: the role could bypass row-level security, a table has none, or a pooler was not said.
@@ -230,33 +280,19 @@ class Database:
             await models.init(config=model_config())
         finally:
             _current_context.reset(token)
-        with saying_when_away():
-            try:
-                pool = await asyncpg.create_pool(
-                    dsn,
-                    min_size=1,
-                    max_size=size,
-                    connection_class=_Connection,
-                    init=_learn_types,
-                    command_timeout=30,
-                    # A pooler refuses to pass limits on when it is connected to.
-                    server_settings={"application_name": "kpro_graph", **({} if pooled else _LIMITS)},
-                    **({"statement_cache_size": 0} if pooled else {}),
-                )
-            except asyncpg.ProtocolViolationError as error:
-                raise ConfigurationError(
-                    "what KPRO_DATABASE_URL leads to refuses the settings of a connection, as a pooler does: if there "
-                    "is one, set KPRO_POOLER to transaction"
-                ) from error
-            except (
-                asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, ValueError,
-            ) as error:  # fmt: skip
-                raise ConfigurationError(
-                    "KPRO_DATABASE_URL is refused by the server: check user, password and database name"
-                ) from error
-        database = cls(pool, size, cipher, models, pooled=pooled)
+        pool = await open_pool(dsn, size=size, pooled=pooled, deadline=deadline)
+        database = cls(pool, size, cipher, models, pooled=pooled, deadline=deadline)
         try:
             await database._prove_walls()
+            if replicas:
+                database.replicas = await Replicas.open(
+                    dsn,
+                    replicas,
+                    size=size,
+                    deadline=deadline,
+                    lag=lag,
+                    entering_pooled=database._enter if pooled else None,
+                )
         except BaseException:
             await database.close()
             raise
@@ -264,6 +300,8 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection; sessions still running get ten seconds."""
+        if self.replicas is not None:
+            await self.replicas.close()
         try:
             async with asyncio.timeout(10):
                 await self._pool.close()
@@ -272,26 +310,26 @@ class Database:
 
     async def _prove_walls(self) -> None:
         async with self._pool.acquire() as connection:
-            if await connection.fetchval(_CAN_BYPASS):
-                raise ConfigurationError(
-                    "the API's database role can bypass row-level security (superuser, BYPASSRLS or owner of tables): "
-                    "connect as a role that has only the grants of kpro_api"
-                )
-            if unguarded := await connection.fetchval(_OPEN_TABLES):
-                raise ConfigurationError(f"tables without forced row-level security: {', '.join(unguarded)}")
-            if await connection.fetchval("SELECT to_regclass('public.municipality')") is None:
-                raise ConfigurationError("the database has no tables yet: run `kpro migrate`")
+            await prove_walls(connection)
 
     @asynccontextmanager
-    async def _session(self, municipalities: Iterable[int], isolation: str) -> AsyncIterator[Any]:
+    async def _session(
+        self, municipalities: Iterable[int], isolation: str, commit: Callable[[Any, Any], Awaitable[None]] | None = None
+    ) -> AsyncIterator[Any]:
         with saying_when_away():
-            async with (
-                self._gate,
-                self._pool.acquire(timeout=10) as connection,
-                connection.transaction(isolation=isolation),
-            ):
-                await connection.execute(_ENTER_POOLED if self._pooled else _ENTER, _scope(municipalities))
-                yield connection
+            async with self._gate, self._pool.acquire(timeout=10) as connection:
+                transaction = connection.transaction(isolation=isolation)
+                await transaction.start()
+                try:
+                    await connection.execute(self._enter, _scope(municipalities))
+                    yield connection
+                except BaseException:
+                    await undo(connection, transaction)
+                    raise
+                if commit is None:
+                    await transaction.commit()
+                else:
+                    await commit(connection, transaction)
 
     @asynccontextmanager
     async def peek(self, *municipalities: int) -> AsyncIterator[Any]:
@@ -307,12 +345,24 @@ class Database:
         *,
         trace: str = "",
         delivery: Callable[[log.Act, log.Seen], Awaitable[None]] | None = None,
+        known: int | None = None,
     ) -> AsyncIterator[Reading]:
         """Open one snapshot as the actor; the access log is committed when the block ends, before anyone answers.
 
         ``trace`` is the request's W3C trace-id, made where it has none. With ``delivery`` that function commits the
-        lines instead, after the snapshot.
+        lines instead, after the snapshot. With ``known``, the position of the actor's latest change or 0, a replica may
+        be read from; the lines are committed on the primary then.
+
+        Raises:
+            ReplicaLost: a replica could not finish it; ask the primary.
         """
+        if known is not None and self.replicas is not None and delivery is None:
+            async with self._nearby(actor, operation, trace, known, snapshot=True) as nearby:
+                if nearby is not None:
+                    yield nearby
+            if nearby is not None:
+                await self._write_lines(nearby)
+                return
         async with self._session(actor.municipalities, "repeatable_read") as connection:
             reading = Reading(connection, actor, operation, trace)
             try:
@@ -325,12 +375,22 @@ class Database:
             await delivery(reading._act, reading._seen)
 
     @asynccontextmanager
-    async def look(self, actor: Actor, operation: str = "", *, trace: str = "") -> AsyncIterator[Reading]:
+    async def look(
+        self, actor: Actor, operation: str = "", *, trace: str = "", known: int | None = None
+    ) -> AsyncIterator[Reading]:
         """Look with one statement as the actor; its lines are committed when the block ends, before anyone answers.
 
         One statement is a snapshot by itself, so there is no transaction around it: the municipalities are set for the
         session, anew at every checkout, and two round trips are saved. Behind a transaction pooler it is a `read`.
+        ``known`` and what is raised are those of `read`.
         """
+        if known is not None and self.replicas is not None:
+            async with self._nearby(actor, operation, trace, known, snapshot=False) as nearby:
+                if nearby is not None:
+                    yield nearby
+            if nearby is not None:
+                await self._write_lines(nearby)
+                return
         if self._pooled:
             async with self.read(actor, operation, trace=trace) as reading:
                 yield reading
@@ -345,6 +405,29 @@ class Database:
                     await reading._end()
                 await reading._finish()
 
+    @asynccontextmanager
+    async def _nearby(
+        self, actor: Actor, operation: str, trace: str, known: int, *, snapshot: bool
+    ) -> AsyncIterator[Reading | None]:
+        """Give a reading on a replica that has come far enough, or None."""
+        assert self.replicas is not None
+        scope = _scope(actor.municipalities)
+        async with self.replicas.session(scope, actor.id, known, snapshot=snapshot) as connection:
+            if connection is None:
+                yield None
+                return
+            reading = _Nearby(connection, actor, operation, trace)
+            try:
+                yield reading
+            finally:
+                await reading._end()
+
+    async def _write_lines(self, reading: Reading) -> None:
+        """Commit the lines of what was read on a replica, on the primary; without that there is no answer."""
+        if reading._seen:
+            async with self._session(reading.actor.municipalities, "read_committed") as connection:
+                await log.write(connection, reading._act, reading._seen)
+
     async def deliver(self, viewers: tuple[UUID, ...], act: log.Act, seen: log.Seen) -> None:
         """Commit the lines of a delivery to these viewers, before it is sent."""
         sent = {(place, citizen, log.Action.DELIVER.value): sight for (place, citizen, _), sight in seen.items()}
@@ -352,17 +435,34 @@ class Database:
             await log.write(connection, replace(act, viewers=viewers), sent)
 
     @asynccontextmanager
-    async def change(self, actor: Actor, operation: str = "", *, trace: str = "") -> AsyncIterator[Change]:
+    async def change(
+        self, actor: Actor, operation: str = "", *, trace: str = "", committing: Callable[[], None] = _nothing
+    ) -> AsyncIterator[Change]:
         """Open one change as the actor; an exception in the block leaves nothing behind.
 
         Only what was looked at stays in the access log when the change is rejected: a rejection is an answer too.
+        ``committing`` is called when nothing but the commit is left: whoever breaks it off cannot know its outcome.
 
         Raises:
             BadInput: a text of the caller's cannot be kept.
         """
         looked: tuple[log.Act, log.Seen] | None = None
+
+        async def commit(connection: Any, transaction: Any) -> None:
+            committing()
+            try:
+                await transaction.commit()
+            except AWAY as error:
+                if self.replicas is not None:
+                    self.replicas.changed(actor.id)
+                raise Unavailable(
+                    "the database went away while a change was committed; whether it was made is not known"
+                ) from error
+            if self.replicas is not None:
+                change.position = await self.replicas.passed(connection, actor.id)
+
         try:
-            async with self._session((actor.municipality,), "read_committed") as connection:
+            async with self._session((actor.municipality,), "read_committed", commit) as connection:
                 # Tortoise finds its models' dialect through a context variable; it is this task's alone, so changes
                 # that overlap do not meet. Its own pool is never opened: statements run on the session's connection.
                 token = _current_context.set(self._models)

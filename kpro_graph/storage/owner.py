@@ -13,10 +13,9 @@ import asyncpg
 
 from kpro_graph.errors import ConfigurationError, Unavailable
 
-__all__ = ["add_municipality", "owning", "saying_when_away"]
+__all__ = ["AWAY", "add_municipality", "owning", "saying_when_away"]
 
-# What asyncpg raises when the server is away, full or shutting down: the caller may try again.
-_AWAY = (
+AWAY = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
@@ -29,6 +28,7 @@ _AWAY = (
     asyncpg.QueryCanceledError,
     TimeoutError,
 )
+"""What the driver raises when the server is away, full or shutting down: the caller may try again."""
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def saying_when_away() -> Iterator[None]:
     """
     try:
         yield
-    except _AWAY as error:
+    except AWAY as error:
         raise Unavailable(f"the database does not answer; nothing was changed ({type(error).__name__})") from error
 
 

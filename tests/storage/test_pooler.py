@@ -130,8 +130,8 @@ async def test_a_transaction_states_its_limits_and_leaves_nothing(pooler: Pooler
     database = await Database.open(pooler.dsn, Cipher(SECRET), pooled=True)
     try:
         async with database.peek(101) as connection:
-            for name, value in (("statement_timeout", "30s"), ("jit", "off"), ("synchronous_commit", "on"),
-                                ("idle_in_transaction_session_timeout", "1min")):  # fmt: skip
+            for name, value in (("statement_timeout", "35s"), ("jit", "off"), ("synchronous_commit", "on"),
+                                ("idle_in_transaction_session_timeout", "70s")):  # fmt: skip
                 assert await connection.fetchval(f"SHOW {name}") == value
     finally:
         await database.close()

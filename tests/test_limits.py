@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
+import httpx
 import pytest
 from graphql import (
     FieldNode,
@@ -29,7 +31,8 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from kpro_graph.actors import Role
-from kpro_graph.errors import OperationTooLarge
+from kpro_graph.app import make_app
+from kpro_graph.errors import ConfigurationError, OperationTooLarge
 from kpro_graph.execution import Cursors
 from kpro_graph.execution.compiled import Compiler
 from kpro_graph.execution.fields import DeclaredField, Lookup, Relation
@@ -37,6 +40,7 @@ from kpro_graph.execution.ids import encode
 from kpro_graph.execution.limits import Limits
 from kpro_graph.schema import make_schema
 from kpro_graph.schema.context import Answer, Application, Viewer
+from kpro_graph.settings import Settings
 from tests.agreement import SCHEMA
 from tests.living import EXAMPLES, Api, example
 from tests.moving import staff
@@ -294,3 +298,21 @@ async def test_an_answer_within_the_limits_of_a_run_is_still_compiled(api: Api) 
         "{ careTeams(first: 3) { nodes { id } } }", None, Viewer(api.product.application, VIEWER), None
     )
     assert isinstance(answered, Answer)
+
+
+async def test_an_installation_sets_its_own_limits(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="KPRO_OPERATION_DEPTH is a number from 15 to 100"):
+        Settings.read({"KPRO_OPERATION_DEPTH": "14"})
+    set_ = Settings.read({"KPRO_OPERATION_DEPTH": "15", "KPRO_OPERATION_ROWS": "1000000000"})
+    monkeypatch.setattr(
+        api.product,
+        "settings",
+        replace(api.product.settings, operation_depth=set_.operation_depth, operation_rows=set_.operation_rows),
+    )
+    transport = httpx.ASGITransport(app=make_app(api.product), client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url=api.address) as client:
+        asked = {"query": DEEP, "variables": {"team": "team_1"}}
+        headers = {"Authorization": f"Bearer {api.token('viewer')}"}
+        answered = (await client.post("/graphql/", json=asked, headers=headers)).json()
+    (error,) = answered["errors"]
+    assert (error["extensions"]["limit"], error["extensions"]["most"]) == ("depth", 15)

@@ -26,6 +26,7 @@ from kpro_graph.actors import Actor, Credentials
 from kpro_graph.browsers import Browsers
 from kpro_graph.errors import ConfigurationError, Rejected, Unavailable
 from kpro_graph.execution import Cursors
+from kpro_graph.execution.limits import Limits
 from kpro_graph.identity import authenticate, operator
 from kpro_graph.plugins.demo_identity import ACTORS, DemoDirectory, DemoIdentity
 from kpro_graph.plugins.host import PluginHost
@@ -258,7 +259,9 @@ def make_app(product: Product, *, demo: DemoIdentity | None = None) -> Starlette
     settings = product.settings
     application = replace(product.application, explaining=demo is not None)
     recognition = Recognition(product.authenticate, settings.recognition)
-    schema = make_schema()
+    schema = make_schema(
+        Limits(settings.operation_tokens, settings.operation_depth, settings.operation_fields, settings.operation_rows)
+    )
     endpoint = Endpoint(schema, application, recognition, settings.allowed_origins, product.browsers)
 
     async def live(_request: Request) -> Response:

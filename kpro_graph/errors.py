@@ -9,6 +9,7 @@ KproError
 │   ├── ContextRequired       the employee can act in several places and has chosen none
 │   ├── NotPermitted          the actor's role may never do this
 │   ├── NotFound              absent, or not to be seen by this actor: the same answer for both
+│   ├── OperationTooLarge     the operation is longer, deeper, wider or could read more than is allowed
 │   └── BadInput              malformed input that a typed result does not cover
 ├── Unavailable               a part we depend on is down: try again later
 │   └── DeadlineExceeded      it took longer than it may, and was broken off
@@ -29,6 +30,7 @@ __all__ = [
     "NotAuthenticated",
     "NotFound",
     "NotPermitted",
+    "OperationTooLarge",
     "Refused",
     "Rejected",
     "StepUpRequired",
@@ -102,6 +104,32 @@ class BadInput(Refused):
     def __init__(self, message: str, *, path: str = "") -> None:
         super().__init__(message)
         self.path = path
+
+
+class OperationTooLarge(Refused):
+    """The operation is beyond a limit: the name of the limit, how much is allowed, how much it is, and where.
+
+    ``limit`` is ``tokens``, ``depth``, ``fields`` or ``rows``; ``path`` leads by the answer's keys to the field that
+    goes over, and is empty where it is the document as a whole.
+    """
+
+    code = "OPERATION_TOO_LARGE"
+
+    def __init__(self, limit: str, number: int, most: int, path: str = "") -> None:
+        place = f", and goes beyond that at {path}" if path else ""
+        super().__init__(_TOO_LARGE[limit].format(number=number, most=most) + place)
+        self.limit = limit
+        self.number = number
+        self.most = most
+        self.path = path
+
+
+_TOO_LARGE = {
+    "tokens": "the document has more than {most} tokens",
+    "depth": "the operation is {number} fields deep or deeper; at most {most} are allowed",
+    "fields": "the operation asks for {number} fields; at most {most} are allowed",
+    "rows": "the operation could read {number} rows; at most {most} are allowed",
+}
 
 
 class Unavailable(KproError):

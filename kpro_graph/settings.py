@@ -160,6 +160,29 @@ class Settings:
             "help": "seconds for which whoever was authenticated is not looked up again; 0: looked up at every request",
         },
     )
+    operation_tokens: int = field(
+        default=10_000,
+        metadata={"variable": "KPRO_OPERATION_TOKENS", "help": "tokens that a GraphQL document has at most"},
+    )
+    operation_depth: int = field(
+        default=20,
+        metadata={"variable": "KPRO_OPERATION_DEPTH", "help": "how deep the fields of an operation are nested at most"},
+    )
+    operation_fields: int = field(
+        default=1_000,
+        metadata={
+            "variable": "KPRO_OPERATION_FIELDS",
+            "help": "fields that an operation asks for at most, fragments spread and aliases apart",
+        },
+    )
+    operation_rows: int = field(
+        default=10_000_000,
+        metadata={
+            "variable": "KPRO_OPERATION_ROWS",
+            "help": "rows that an operation could read at most: the sizes of its pages times what is in them, each "
+            "list at its longest",
+        },
+    )
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -204,9 +227,7 @@ def _parsed(name: str, text: str, variable: str) -> object:
     match name:
         case "folder" | "plugins_folder" | "access_log_heads" | "identity_providers":
             return Path(text)
-        case "session_idle" | "session_longest" | "reception_code" | "reception_idle" | "recognition":
-            return _number(text, variable, *_NUMBERS[name])
-        case "connections" | "deadline" | "replica_lag":
+        case _ if name in _NUMBERS:
             return _number(text, variable, *_NUMBERS[name])
         case "public_url":
             return _public_url(text, variable)
@@ -258,6 +279,10 @@ _NUMBERS = {
     "reception_code": (1, 60, " of minutes"),
     "reception_idle": (10, 600, " of seconds"),
     "recognition": (0, 10, " of seconds"),
+    "operation_tokens": (1_000, 1_000_000, ""),
+    "operation_depth": (15, 100, ""),
+    "operation_fields": (250, 100_000, ""),
+    "operation_rows": (10_000, 10**15, ""),
 }
 
 

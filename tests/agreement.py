@@ -26,7 +26,7 @@ class _LetGoError(Exception):
 
 
 async def run_both(
-    application: Application, actor: Actor, document: str, variables: dict[str, Any] | None = None
+    application: Application, actor: Actor | None, document: str, variables: dict[str, Any] | None = None
 ) -> tuple[Outcome, Outcome] | NotCompiled:
     """Return what the compiled and the reference execution answer and note for the access log.
 
@@ -50,7 +50,7 @@ async def run_both(
 
 
 async def agree(
-    application: Application, actor: Actor, document: str, variables: dict[str, Any] | None = None
+    application: Application, actor: Actor | None, document: str, variables: dict[str, Any] | None = None
 ) -> NotCompiled | None:
     """Assert that both executions give the same answer and the same lines; return why it was not compiled, if so."""
     both = await run_both(application, actor, document, variables)

@@ -197,7 +197,8 @@ class _Maker:
             return self._put(type_, "__typename", None, scope, depth)
         if kind >= 17 or (is_abstract_type(type_) and kind >= 4):
             return self._fragment(type_, scope, depth, named=self._chance(2))
-        fields = {name: each for name, each in type_.fields.items() if self._may(type_, name, each, depth)}
+        own: Mapping[str, GraphQLField] = getattr(type_, "fields", {})
+        fields = {name: each for name, each in own.items() if self._may(type_, name, each, depth)}
         if not fields:
             return self._put(type_, "__typename", None, scope, depth)
         deep = [name for name, each in fields.items() if not is_leaf_type(get_named_type(each.type))]

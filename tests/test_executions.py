@@ -36,6 +36,7 @@ from tests.conftest import ROOT
 from tests.living import EXAMPLES, Api, example
 from tests.moving import above, staff
 from tests.operations import operations
+from tests.people import DEMOGRAPHY
 from tests.receiving import begin, hand_out, register
 from tests.situations import UNPLANNED, Situation, bring_about, furnish, unlike
 from tests.test_main_job import open_assignment
@@ -372,28 +373,26 @@ async def test_a_mutation_by_nobody_runs_once_and_is_answered(world: Api) -> Non
     assert counted.refused == {"nobody asks": 1}
 
 
-async def test_a_mutation_whose_result_cannot_be_compiled_runs_once(world: Api) -> None:
+async def test_a_mutation_whose_result_cannot_be_put_together_runs_once(world: Api) -> None:
     counted = Counted(world)
     watching = counted.schema.compiler = Watching(counted.schema)
-    viewer = Viewer(counted.application, staff(Role.QUESTIONNAIRE_EDITOR, 101))
+    async with above(world) as connection:
+        await connection.execute("ALTER TABLE citizen ALTER COLUMN display_name DROP NOT NULL")
+        await connection.execute("UPDATE citizen SET display_name = NULL")
     document = """
-      mutation ($fhir: String!) {
-        first: importQuestionnaire(input: { fhir: $fhir }) {
-          ... on QuestionnaireImported { created questionnaire { version } }
-        }
-        second: importQuestionnaire(input: { fhir: $fhir }) {
-          ... on QuestionnaireImported { created questionnaire { id items { linkId } } }
-        }
+      mutation ($cpr: CPR!) {
+        first: findCitizen(input: { cpr: $cpr }) { ... on CitizenFound { citizen { id } } }
+        second: findCitizen(input: { cpr: $cpr }) { ... on CitizenFound { citizen { id name } } }
       }
     """
-    form = {"resourceType": "Questionnaire", "url": "urn:once", "version": "1", "status": "draft", "name": "Once",
-            "title": "Once", "item": [{"linkId": "1", "text": "?", "type": "boolean"}]}  # fmt: skip
-    answered: Any = await counted.schema.answer(document, {"fhir": json.dumps(form)}, viewer, None)
-    assert answered.errors is None
-    assert [answered.data[key]["created"] for key in ("first", "second")] == [True, False]
-    assert answered.data["second"]["questionnaire"]["items"] == [{"linkId": "1"}]
-    assert watching.ran == {"importQuestionnaire": 2}
-    assert counted.refused == {"Questionnaire.items is computed and is an object": 1}
+    viewer = Viewer(counted.application, staff(Role.CITIZEN_ENROLLER, 101))
+    number = {"cpr": DEMOGRAPHY.citizen_cpr("0101", 0)}
+    answered: Any = await counted.schema.answer(document, number, viewer, None)
+    assert answered.data["first"]["citizen"]["id"].startswith("cit_")
+    assert answered.data["second"]["citizen"] is None
+    assert [each.path for each in answered.errors] == [["second", "citizen", "name"]]
+    assert watching.ran == {"findCitizen": 2}
+    assert counted.refused == {"the answer could not be put together (Fault)": 1}
 
 
 # --- What is told of it
@@ -450,9 +449,9 @@ async def test_an_operation_is_explained_by_its_plan_its_statement_and_the_serve
 
 def test_what_is_not_compiled_says_why(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "asked.graphql"
-    file.write_text("query ($id: ID!) { questionnaire(id: $id) { items { linkId } } }")
-    explain(file, var=["id=que_1"])
-    assert "Questionnaire.items is computed and is an object" in capsys.readouterr().out
+    file.write_text("{ __schema { queryType { name } } }")
+    explain(file, var=[])
+    assert "__schema asks about the schema itself" in capsys.readouterr().out
 
 
 async def test_when_the_client_leaves_its_statement_is_ended(world: Api) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kpro_graph.actors import Actor
     from kpro_graph.app import Product
     from kpro_graph.execution.compiled import Compiler
-    from kpro_graph.execution.shapes import Entry, Object, Plan
+    from kpro_graph.execution.shapes import Entry, Object, OneOf, Plan
 
 __all__ = ["outline", "register", "tell"]
 
@@ -119,7 +119,14 @@ def outline(plan: Plan) -> list[str]:
     return [f"{'  ' * depth}{text}" for depth, text in _object(plan.object, 0)]
 
 
-def _object(shape: Object, depth: int) -> Iterator[tuple[int, str]]:
+def _object(shape: Object | OneOf, depth: int) -> Iterator[tuple[int, str]]:
+    from kpro_graph.execution import shapes
+
+    if isinstance(shape, shapes.OneOf):
+        for value, (_, each) in shape.kinds.items():
+            yield depth, f"{each.type}, where {shape.column} is {value}"
+            yield from _object(each, depth + 1)
+        return
     for key, entry in shape.entries.items():
         yield from _entry(key, entry, depth)
 
@@ -138,15 +145,16 @@ def _entry(key: str, entry: Entry, depth: int) -> Iterator[tuple[int, str]]:
             yield depth, f"{key}: at hand as {name}"
         case shapes.Batch() as batch:
             yield depth, f"{key}: computed once for all rows, of {', '.join(batch.declared.needs)}"
-        case shapes.Sub(_, inner):
-            yield depth, f"{key}: an object at hand"
+        case shapes.Sub(given, inner):
+            yield depth, f"{key}: {'several objects' if given.several else 'an object'} at hand"
             yield from _object(inner, depth + 1)
-        case shapes.Choice(rows):
-            yield depth, f"{key}: whichever of {len(rows)} types the id is of"
+        case shapes.Choice(rows) | shapes.Picks(_, rows):
+            asked = "the id" if isinstance(entry, shapes.Choice) else "each id"
+            yield depth, f"{key}: whichever of {len(rows)} types {asked} is of"
             for each in rows:
-                yield depth + 1, f"{each.object.type}: {_level(each.level)}"
+                yield depth + 1, f"{each.level.cls.__name__}: {_level(each.level)}"
                 yield from _object(each.object, depth + 2)
-        case shapes.Nested(level, inner):
+        case shapes.Nested(level, inner) | shapes.Picked(level, inner):
             yield depth, f"{key}: {_level(level)}"
             yield from _object(inner, depth + 1)
         case shapes.Page(level, entries):

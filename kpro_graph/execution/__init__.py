@@ -3,21 +3,24 @@
 This package knows GraphQL and SQL and nothing of what is stored; it could be a library of its own.
 """
 
+from kpro_graph.execution.arguments import Argument, by_id
 from kpro_graph.execution.fields import (
-    Argument,
     DeclaredField,
+    Kinds,
     Row,
+    Through,
     batched,
-    by_id,
     column,
     connection,
     latest_per,
     lookup,
+    lookups,
     many,
     member,
     node_id,
     one,
     stored,
+    through,
 )
 from kpro_graph.execution.paging import Connection, Cursors, PageInfo
 from kpro_graph.execution.reference import Loading, load
@@ -30,12 +33,14 @@ __all__ = [
     "Connection",
     "Cursors",
     "DeclaredField",
+    "Kinds",
     "Loading",
     "Order",
     "PageInfo",
     "Row",
     "Source",
     "Term",
+    "Through",
     "Within",
     "batched",
     "by_id",
@@ -44,9 +49,11 @@ __all__ = [
     "latest_per",
     "load",
     "lookup",
+    "lookups",
     "many",
     "member",
     "node_id",
     "one",
     "stored",
+    "through",
 ]

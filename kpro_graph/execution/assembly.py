@@ -22,7 +22,7 @@ from graphql import (
     is_non_null_type,
 )
 
-from kpro_graph.execution.fields import Column
+from kpro_graph.execution.fields import Column, Row
 from kpro_graph.execution.shapes import (
     Attribute,
     Batch,
@@ -34,13 +34,16 @@ from kpro_graph.execution.shapes import (
     Level,
     Nested,
     Object,
+    OneOf,
     Page,
+    Picked,
+    Picks,
     Plan,
     Record,
     Sub,
     Value,
 )
-from kpro_graph.execution.values import AS_TEXT, Fault, attribute_writer, document_reader, leaf_writer
+from kpro_graph.execution.values import AS_TEXT, Fault, attribute_writer, document_reader, leaf_writer, plain_writer
 
 __all__ = ["Assemble", "Run", "compile_assembly", "rows_of"]
 
@@ -57,8 +60,8 @@ class Run:
         self.asked = asked
         self.cursors = cursors
         self.batches: dict[tuple[int, int], Any] = {}
-        # For each level, whose rows are in the answer: tenant, subject and questionnaire.
-        self.seen: list[set[tuple[Any, Any, Any]]] = [set() for _ in range(levels)]
+        # For each level, whose rows are in the answer: tenant, subject and questionnaire, and the kind, if any.
+        self.seen: list[set[tuple[Any, ...]]] = [set() for _ in range(levels)]
 
 
 Assemble = Callable[[Any, Run], Any]
@@ -147,14 +150,30 @@ class _Writer:
         return "{" + ", ".join(f"{key!r}: {entry(each)}" for key, each in shape.entries.items()) + "}"
 
     def _given(self, shape: Object, given: Given) -> str:
+        at_hand = f"g{given.number}" if given.several else f"given[{given.number}]"
+
         def entry(each: Entry) -> str:
             match each:
                 case Constant(value):
                     return repr(value)
-                case Sub(sub, inner):
-                    return f"({self._given(inner, sub)} if given[{sub.number}] is not None else None)"
+                case Sub(sub, inner, type_):
+                    made = self._given(inner, sub)
+                    if sub.several:
+                        made = f"[{made} for g{sub.number} in given[{sub.number}]]"
+                    otherwise = "F()" if is_non_null_type(type_) else "None"
+                    return f"({made} if given[{sub.number}] is not None else {otherwise})"
                 case Attribute() as attribute:
-                    return f"{self._name(attribute_writer(attribute))}(given[{given.number}])"
+                    return f"{self._name(attribute_writer(attribute))}({at_hand})"
+                case Picked(level, inner):
+                    keys = [f"r{level.number}[{level.columns[own]}]" for own in level.relation.by]
+                    theirs = [f"{at_hand}.{name}" for name in level.relation.by.values()]
+                    by_key = self._by_key(level, f"({', '.join(keys)},)", inner)
+                    return f"{by_key}.get(({', '.join(theirs)},))"
+                case Picks(ids, rows):
+                    found = [self._by_id(each.level, each.object) for each in rows]
+                    known = f"x{next(self._number)}"
+                    self._functions.append(f"{known} = {{{', '.join(f'**{each}' for each in found)}}}")
+                    return f"[{known}.get(g{ids.number}) for g{ids.number} in given[{ids.number}]]"
                 case Nested(level, inner):
                     return self._nested(level, inner)
                 case Choice(rows):
@@ -169,7 +188,28 @@ class _Writer:
 
         return self._object(shape, entry)
 
-    def _row(self, shape: Object, level: Level) -> str:
+    def _by_id(self, level: Level, shape: Object | OneOf) -> str:
+        return self._by_key(level, f"({level.cls.prefix!r}, r{level.number}[{self._key(level)}])", shape)
+
+    def _by_key(self, level: Level, key: str, shape: Object | OneOf) -> str:
+        """Write a level's rows once, by the key that says whose they are; return what they are called."""
+        name, above = f"k{level.number}", level.parent.record.name
+        rows = f"{above}[{level.rows}] or ()"
+        self._functions.append(f"{name} = {{{key}: {self._row(shape, level)} for {level.record.name} in {rows}}}")
+        return name
+
+    def _row(self, shape: Object | OneOf, level: Level) -> str:
+        """Write a row; one that is of a type by its kind and whose kind has none is a fault."""
+        if isinstance(shape, Object):
+            return self._row_of(shape, level, level.cls)
+        kind = f"{level.record.name}[{level.columns[shape.column]}]"
+        written = "".join(
+            f"{self._row_of(each, level, cls)} if {kind} == {value!r} else "
+            for value, (cls, each) in shape.kinds.items()
+        )
+        return f"({written}F())"
+
+    def _row_of(self, shape: Object, level: Level, cls: type[Row]) -> str:
         row = level.record.name
 
         def entry(each: Entry) -> str:
@@ -177,14 +217,15 @@ class _Writer:
                 case Constant(value):
                     return repr(value)
                 case Value(name, definition, type_):
-                    return self._value(f"{row}[{level.columns[name]}]", name, definition.declared, type_, level)
+                    return self._value(f"{row}[{level.columns[name]}]", name, definition.declared, type_, cls)
                 case Document(name, type_, inner):
                     value = f"{row}[{level.columns[name]}]"
                     read = self._name(document_reader(type_, inner))
                     return self._maybe(type_, value, lambda each: f"{read}({each})")
                 case Batch() as batch:
                     number = level.batches.index(batch)
-                    return f"{self._name(leaf_writer(batch.type))}(next(batches[{level.number}, {number}]))"
+                    write = self._name(plain_writer(batch.type, batch.object))
+                    return f"{write}(next(batches[{level.number}, {number}]))"
                 case Nested(inner_level, inner):
                     return self._nested(inner_level, inner)
                 case Page(inner_level, _) as page:
@@ -193,7 +234,7 @@ class _Writer:
 
         return self._object(shape, entry)
 
-    def _nested(self, level: Level, shape: Object) -> str:
+    def _nested(self, level: Level, shape: Object | OneOf) -> str:
         above = level.parent.record.name
         if level.single:
             return f"({self._row(shape, level)} if {above}[{self._key(level)}] is not None else None)"
@@ -261,12 +302,12 @@ class _Writer:
         otherwise = "F()" if is_non_null_type(type_) else "None"
         return f"({made(name)} if ({name} := {value}) is not None else {otherwise})"
 
-    def _value(self, value: str, name: str, declared: Any, type_: GraphQLOutputType, level: Level) -> str:
+    def _value(self, value: str, name: str, declared: Any, type_: GraphQLOutputType, cls: type[Row]) -> str:
         assert isinstance(declared, Column)
         if name.endswith(AS_TEXT):
             return self._maybe(type_, value, lambda each: each)
         if declared.as_id:
-            prefix = f"{level.cls.prefix}_"
+            prefix = f"{cls.prefix}_"
             return self._maybe(type_, value, lambda each: f"{prefix!r} + {each}.hex")
         leaf = get_named_type(type_)
         nullable = get_nullable_type(type_)
@@ -274,19 +315,19 @@ class _Writer:
             if declared.convert is None and leaf.name in _AS_THEY_ARE:
                 return self._maybe(type_, value, lambda each: f"L({each})")
             serialize = self._name(leaf_writer(type_))
-            return f"{serialize}({self._converted(declared, value, level)})"
+            return f"{serialize}({self._converted(declared, value, cls)})"
         if isinstance(leaf, GraphQLEnumType):
             table = self._name(_Enum(leaf, declared.convert))
             return self._maybe(type_, value, lambda each: f"{table}[{each}]")
         if declared.convert is None and leaf.name in _AS_THEY_ARE:
             return value if not is_non_null_type(type_) else self._maybe(type_, value, lambda each: each)
         serialize = self._name(cast("GraphQLLeafType", leaf).serialize)
-        return self._maybe(type_, value, lambda each: f"{serialize}({self._converted(declared, each, level)})")
+        return self._maybe(type_, value, lambda each: f"{serialize}({self._converted(declared, each, cls)})")
 
-    def _converted(self, declared: Column, value: str, level: Level) -> str:
+    def _converted(self, declared: Column, value: str, cls: type[Row]) -> str:
         if declared.convert is None:
             return value
-        return f"{self._name(declared.convert)}({value}, {self._name(level.cls)})"
+        return f"{self._name(declared.convert)}({value}, {self._name(cls)})"
 
 
 # GraphQL scalars whose values are written in JSON as the database gives them.
@@ -317,9 +358,11 @@ def _records(record: Record, row: Any, run: Run) -> Sequence[Any]:
 
 
 def _whose(level: Level) -> str:
-    """Return whose rows are noted, as the values of the record they lie in."""
+    """Return whose rows are noted, as the values of the record they lie in; with their kind, if they are of several."""
     of = level.subject
     # What lies within a row is noted as that row's, whose questionnaire is noted with it.
     named = (of.cls.source.tenant, of.cls.source.subject, None if level.within else of.cls.source.questionnaire)
     places = [f"{of.record.name}[{of.columns[name]}]" if name else "None" for name in named]
+    if level.relation.kinds is not None:
+        places.append(f"{of.record.name}[{of.columns[level.relation.kinds.column]}]")
     return f"({', '.join(places)})"

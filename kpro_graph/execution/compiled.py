@@ -35,14 +35,16 @@ from graphql import (
     visit,
 )
 
-from kpro_graph.errors import Refused, Unavailable
-from kpro_graph.execution.assembly import Assemble, Run, compile_assembly, rows_of
+from kpro_graph.errors import OperationTooLarge, Refused, Unavailable
+from kpro_graph.execution.assembly import Assemble, Run, compile_assembly
+from kpro_graph.execution.batches import compute
 from kpro_graph.execution.inputs import InvalidVariables, Variables, read_arguments
+from kpro_graph.execution.limits import Limits, Measure, measure
+from kpro_graph.execution.notes import note_all
 from kpro_graph.execution.planning import plan
-from kpro_graph.execution.reference import Loading, note
+from kpro_graph.execution.reference import Loading
 from kpro_graph.execution.selection import by_key, declaration
-from kpro_graph.execution.shapes import Given, Plan, Unplannable
-from kpro_graph.execution.values import Fault
+from kpro_graph.execution.shapes import Given, Level, Plan, Unplannable
 from kpro_graph.execution.writing import SKIPPED, Asked, Judged, Statement, ask, judge, write
 
 __all__ = ["Compiler", "NotCompiled", "Prepared", "Subscribed", "answer"]
@@ -79,6 +81,14 @@ class _Judgements:
         else:
             self._known.move_to_end(key)
         return found[2]
+
+
+class _Beyond(NotCompiled):
+    """The operation is beyond a limit; the reference execution, which has the same, says so."""
+
+    def __init__(self, error: GraphQLError) -> None:
+        super().__init__("the operation is beyond a limit")
+        self.error = error
 
 
 @dataclass(slots=True)
@@ -126,6 +136,7 @@ class _Operation:
     fragments: Mapping[str, FragmentDefinitionNode]
     choosing: tuple[str, ...]
     variables: Variables
+    measures: dict[Hashable, Measure | GraphQLError] = field(default_factory=dict)
     prepared: dict[Hashable, Prepared | NotCompiled] = field(default_factory=dict)
 
 
@@ -133,13 +144,19 @@ class Compiler:
     """Compiles and runs the queries and mutations of one schema; keeps the latest ``size`` operations.
 
     ``counts`` tells how often an operation was compiled (``""``) and how often it was not, by reason. ``word`` turns
-    the errors of a mutation's resolver into what callers are shown.
+    the errors of a mutation's resolver into what callers are shown. ``limits`` hold for all of them.
     """
 
     def __init__(
-        self, schema: Any, *, word: Callable[[list[GraphQLError]], list[GraphQLError]] = list, size: int = 1000
+        self,
+        schema: Any,
+        *,
+        word: Callable[[list[GraphQLError]], list[GraphQLError]] = list,
+        limits: Limits | None = None,
+        size: int = 1000,
     ) -> None:
         self._word = word
+        self._limits = limits or Limits()
         self._strawberry = schema
         self._schema: GraphQLSchema = schema._schema
         self._size = size
@@ -166,6 +183,38 @@ class Compiler:
         self.counts[""] += 1
         return answer
 
+    def bound(self, document: str, variables: Mapping[str, Any] | None, operation_name: str | None) -> None:
+        """Refuse an operation that is beyond a limit; what is wrong with it otherwise is not said here.
+
+        Raises:
+            GraphQLError: caused by `OperationTooLarge`, at the field that goes over.
+        """
+        try:
+            operation = self._operation(document, operation_name)
+            self._bound(operation, self._coerced(operation, variables))
+        except _Beyond as beyond:
+            raise beyond.error from beyond
+        except NotCompiled:
+            return
+
+    def _bound(self, operation: _Operation, variables: Any) -> None:
+        choices = tuple(bool(variables.coerced.get(name)) for name in operation.choosing)
+        found = operation.measures.get(choices)
+        if found is None:
+            root = self._schema.get_root_type(operation.node.operation)
+            assert root is not None
+            try:
+                found = measure(self._schema, operation.fragments, variables, root, [operation.node], self._limits)
+            except GraphQLError as error:
+                found = error
+            operation.measures[choices] = found
+        try:
+            if isinstance(found, GraphQLError):
+                raise found.with_traceback(None)
+            found.check(variables.coerced)
+        except GraphQLError as error:
+            raise _Beyond(error) from error
+
     def prepare(self, document: str, variables: Mapping[str, Any] | None, operation_name: str | None) -> Prepared:
         """Return the plan of an operation, made when it is met first.
 
@@ -175,7 +224,9 @@ class Compiler:
         operation = self._operation(document, operation_name)
         if operation.node.operation is not OperationType.QUERY:
             raise NotCompiled("a mutation is planned when it is known what it returned")
-        return self._prepared(operation, self._coerced(operation, variables))
+        coerced = self._coerced(operation, variables)
+        self._bound(operation, coerced)
+        return self._prepared(operation, coerced)
 
     def subscription(
         self, document: str, variables: Mapping[str, Any] | None, operation_name: str | None
@@ -190,6 +241,7 @@ class Compiler:
         if operation.node.operation is not OperationType.SUBSCRIPTION or root is None:
             return None
         coerced = self._coerced(operation, variables)
+        self._bound(operation, coerced)
         selection = SimpleNamespace(schema=self._schema, fragments=operation.fragments, variable_values=coerced)
         [(key, (name, nodes))] = by_key(selection, root, [operation.node]).items()
         definition, graphql_field = declaration(root, name), root.fields.get(name)
@@ -220,13 +272,16 @@ class Compiler:
         else:
             self._operations.move_to_end(key)
         if isinstance(found, NotCompiled):
-            raise found
+            raise found.with_traceback(None)
         return found
 
     def _read(self, document: str, operation_name: str | None) -> _Operation:
         try:
-            parsed = parse(document)
+            parsed = parse(document, max_tokens=self._limits.tokens)
         except GraphQLError as error:
+            if error.message.startswith("Syntax Error: Document contains more than"):
+                refusal = OperationTooLarge("tokens", self._limits.tokens + 1, self._limits.tokens)
+                raise _Beyond(GraphQLError(str(refusal), original_error=refusal)) from error
             raise NotCompiled("the document cannot be parsed") from error
         if validate(self._schema, parsed):
             raise NotCompiled("the document is not valid")
@@ -263,7 +318,7 @@ class Compiler:
                 found = NotCompiled(str(reason))
             operation.prepared[choices] = found
         if isinstance(found, NotCompiled):
-            raise found
+            raise found.with_traceback(None)
         return found
 
     async def _run(
@@ -274,6 +329,7 @@ class Compiler:
             raise NotCompiled("a subscription is followed, not run")
         context.name = operation.node.name.value if operation.node.name else ""
         coerced = self._coerced(operation, variables)
+        self._bound(operation, coerced)
         if operation.node.operation is OperationType.MUTATION:
             return await self._change(operation, coerced, context)
         prepared = self._prepared(operation, coerced)
@@ -354,17 +410,13 @@ async def answer(prepared: Prepared, root: object, variables: Any, context: Any)
         values = [value for each in asked for value in each.values()]
         row = statement.gather(await reading.fetch(statement.sql, values))
     try:
-        await _batch(made, row, run, context)
+        await compute(made, row, run, context)
         data = prepared.assemble(row, run)
     except Unavailable:
         raise
     except Exception as error:
         raise NotCompiled(f"the answer could not be put together ({type(error).__name__})") from error
-    for level, seen in zip(made.levels, run.seen, strict=True):
-        search = level.relation.search
-        if seen or search:
-            reading = reading or await loading.first()
-            note(reading, level.cls, level.groups, seen, search=search)
+    await note_all(made, run, loading)
     return data
 
 
@@ -391,6 +443,10 @@ def _ask(prepared: Prepared, givens: Sequence[Any], actor: Any, variables: Any, 
         hung: Mapping[str, object] = {}
         if isinstance(level.parent, Given):
             given = givens[level.parent.number]
+            if level.parent.several:
+                several = _keys(level, given)
+                asked.append(ask(level, judged, level.arguments(variables), cursors, hung, several))
+                continue
             hung = {own: getattr(given, theirs, None) for own, theirs in level.relation.by.items()}
         elif asked[level.parent.number].skipped:
             asked.append(SKIPPED)
@@ -399,22 +455,11 @@ def _ask(prepared: Prepared, givens: Sequence[Any], actor: Any, variables: Any, 
     return asked
 
 
-async def _batch(made: Plan, row: Any, run: Run, context: Any) -> None:
-    """Call each batch function once with all rows of its level."""
-    for level in made.levels:
-        if not level.batches:
-            continue
-        info = SimpleNamespace(context=context)
-        rows = []
-        for values in rows_of(level, row, run):
-            made_row = level.cls.__new__(level.cls)
-            made_row.row = {name: values[place] for name, place in level.columns.items()}
-            rows.append(made_row)
-        for number, batch in enumerate(level.batches):
-            given = list(await batch.declared.function(rows, info)) if rows else []
-            if len(given) != len(rows):
-                raise Fault(f"a batch function gave {len(given)} values for {len(rows)} rows")
-            run.batches[level.number, number] = iter(given)
+def _keys(level: Level, given: Sequence[Any] | None) -> list[tuple[object, ...]]:
+    """Return, without repetition, the keys that several objects at hand have for a level's rows."""
+    theirs = level.relation.by.values()
+    keys = {tuple(getattr(each, name) for name in theirs): None for each in given or ()}
+    return [key for key in keys if None not in key]
 
 
 class _FindsChoices(Visitor):

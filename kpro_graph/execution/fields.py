@@ -18,29 +18,33 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 from strawberry.types.unset import UNSET
 
+from kpro_graph.errors import BadInput
 from kpro_graph.execution import ids, reference
-from kpro_graph.execution.sources import NOTHING, Condition, Order, Source
+from kpro_graph.execution.arguments import Argument
+from kpro_graph.execution.sources import Condition, Order, Source
 
 __all__ = [
-    "Argument",
     "Batched",
     "Column",
     "DeclaredField",
+    "Kinds",
     "Lookup",
     "Relation",
     "Row",
     "Stored",
+    "Through",
     "batched",
-    "by_id",
     "column",
     "connection",
     "latest_per",
     "lookup",
+    "lookups",
     "many",
     "member",
     "node_id",
     "one",
     "stored",
+    "through",
 ]
 
 
@@ -51,57 +55,6 @@ class Row:
     prefix: ClassVar[str]
     group: ClassVar[str]
     row: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """An argument of a relation: its GraphQL face and the condition it sets on the rows.
-
-    ``condition`` holds ``{t}`` and ``{value}``; null or absent sets none. ``parse`` turns the GraphQL value into the
-    parameter, and returns None where nothing can match.
-    """
-
-    name: str
-    annotation: Any
-    condition: str
-    type: str
-    description: str
-    parse: Callable[[Any], object | None] = lambda value: value
-    default: object = None
-    required: bool = False
-
-    def on_rows(self, value: object) -> Condition | None:
-        """Return the condition for a given value, or None when the argument was left out."""
-        if value is None or value is UNSET:
-            return None
-        parsed = self.parse(value)
-        if parsed is None or (isinstance(parsed, str) and not _storable(parsed)):
-            return NOTHING
-        place = f"argument_{self.name}"
-        return Condition(self.condition.replace("{value}", "{" + place + "}"), {place: parsed}, {place: self.type})
-
-
-def _storable(text: str) -> bool:
-    """Say whether PostgreSQL could hold a text: half a surrogate pair, which JSON can spell, and NUL it cannot."""
-    try:
-        return b"\0" not in text.encode()
-    except UnicodeEncodeError:
-        return False
-
-
-def by_id(prefix: str, description: str) -> Argument:
-    """Return the argument ``id: ID!`` of a look-up; an id of another type matches nothing."""
-    import strawberry
-
-    return Argument(
-        "id",
-        strawberry.ID,
-        "{t}.id = {value}",
-        "uuid",
-        description,
-        lambda text: ids.decode(prefix, text),
-        required=True,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +88,30 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Through:
+    """A table of links between rows and rows: ``on`` maps the far rows' columns to the link's.
+
+    The link's own judge has to let an actor see a link for what it leads to.
+    """
+
+    link: Source
+    on: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """How the rows of one table are of several GraphQL types: by the text in a column, which has a type for each value.
+
+    A row with another value is of no type, and is a fault: nothing is told of it.
+    """
+
+    column: str
+    types: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
-    """Rows that belong to this one. ``by`` maps the other table's columns to this row's.
+    """Rows that belong to this one. ``by`` maps the other table's columns, or the link's, to this row's.
 
     ``judged`` narrows what the source's own judge lets an actor see, where the list itself would tell more. ``search``
     says that the list is a search: what it finds is noted as found, and that it found nothing is noted as well.
@@ -153,17 +128,31 @@ class Relation:
     maximum: int = 100
     judged: Callable[[Any], Condition] | None = None
     search: bool = False
+    through: Through | None = None
+    kinds: Kinds | None = None
+
+    def source_of_keys(self, source: Source) -> Source:
+        """Return whose columns ``by`` names, of a relation to rows of ``source``."""
+        return source if self.through is None else self.through.link
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """A row of any of an interface's types, by its public id, whose prefix says which.
+    """A row of any of an interface's types, by its public id, whose prefix says which; or one for each of several ids.
 
-    ``resolve`` is the reference execution's: called with an info and the arguments.
+    ``resolve`` is the reference execution's: called with an info and the arguments. ``most``: of so many ids at most;
+    0 where it is one.
     """
 
     resolve: Callable[[Any, Mapping[str, Any]], Any]
-    id: StrawberryArgument
+    argument: StrawberryArgument
+    most: int = 0
+
+    def bound(self, several: Sequence[str]) -> Sequence[str]:
+        """Return the ids, or refuse them where they are too many."""
+        if len(several) > self.most:
+            raise BadInput(f"at most {self.most} ids at a time", path="ids")
+        return several
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +181,7 @@ class DeclaredField(StrawberryField):
         if isinstance(declared, Relation):
             self.arguments = _graphql_arguments(declared)
         elif isinstance(declared, Lookup):
-            self.arguments = [declared.id]
+            self.arguments = [declared.argument]
 
     def __copy__(self) -> DeclaredField:
         return DeclaredField(
@@ -229,7 +218,7 @@ class DeclaredField(StrawberryField):
     @property
     def shown_as(self) -> str:
         """Name the value of a column that is not shown in every row, so that it is never taken for the column's own."""
-        return f"{self.python_name}:shown"
+        return f"{getattr(self.origin, '__name__', '')}.{self.python_name}:shown"
 
     def group_in(self, type_: type[Row]) -> str | None:
         """Name the group of fields this one counts as in the access log; relations speak for themselves."""
@@ -255,7 +244,9 @@ class DeclaredField(StrawberryField):
                 return reference.related(self, relation, source, info, kwargs)
             case Batched() as batch:
                 return reference.batch(self, batch, source, info)
-            case Lookup(resolve=resolve):
+            case Lookup(resolve=resolve) as lookup:
+                if lookup.most:
+                    lookup.bound(kwargs["ids"])
                 return resolve(info, kwargs)
 
     def check(self, actor: Any) -> None:
@@ -345,9 +336,11 @@ def one(
     description: str,
     where: Condition | None = None,
     arguments: Sequence[Argument] = (),
+    kinds: Kinds | None = None,
 ) -> Any:
     """Declare the single row that belongs to this one; absent or not to be seen is null."""
-    return DeclaredField(Relation("one", by or {}, where=where, arguments=tuple(arguments)), description=description)
+    relation = Relation("one", by or {}, where=where, arguments=tuple(arguments), kinds=kinds)
+    return DeclaredField(relation, description=description)
 
 
 def many(
@@ -358,12 +351,37 @@ def many(
     where: Condition | None = None,
     arguments: Sequence[Argument] = (),
     maximum: int = 200,
+    kinds: Kinds | None = None,
 ) -> Any:
     """Declare a short list of rows, capped at ``maximum``; a list that can grow is a `connection`."""
-    return DeclaredField(
-        Relation("many", by, order, where=where, arguments=tuple(arguments), default=maximum, maximum=maximum),
-        description=description,
+    relation = Relation(
+        "many", by, order, where=where, arguments=tuple(arguments), default=maximum, maximum=maximum, kinds=kinds
     )
+    return DeclaredField(relation, description=description)
+
+
+def through(
+    link: Source,
+    *,
+    by: Mapping[str, str],
+    on: Mapping[str, str],
+    order: Order,
+    description: str,
+    where: Condition | None = None,
+    arguments: Sequence[Argument] = (),
+    maximum: int = 200,
+    kinds: Kinds | None = None,
+) -> Any:
+    """Declare a short list of rows that a table of links leads to, each once however many links lead there.
+
+    ``by`` maps the link's columns to this row's, ``on`` the far rows' to the link's. Both the link and the far row have
+    to be the actor's to see. For a list in pages, give `connection` a `Through`.
+    """
+    relation = Relation(
+        "many", by, order, where=where, arguments=tuple(arguments), default=maximum, maximum=maximum,
+        through=Through(link, on), kinds=kinds,
+    )  # fmt: skip
+    return DeclaredField(relation, description=description)
 
 
 def latest_per(
@@ -395,6 +413,8 @@ def connection(
     judged: Callable[[Any], Condition] | None = None,
     allowed: Callable[[Any], bool] | None = None,
     search: bool = False,
+    through: Through | None = None,
+    kinds: Kinds | None = None,
 ) -> Any:
     """Declare a list read in pages; ``orders`` offers a choice, its first member being the usual one.
 
@@ -403,8 +423,9 @@ def connection(
     if (order is None) == (orders is None):
         raise ValueError("a connection has one order or a choice of orders")
     relation = Relation(
-        "connection", by or {}, order, orders or {}, (), where, tuple(arguments), default, maximum, judged, search
-    )
+        "connection", by or {}, order, orders or {}, (), where, tuple(arguments), default, maximum, judged, search,
+        through, kinds,
+    )  # fmt: skip
     return DeclaredField(relation, description=description, allowed=allowed)
 
 
@@ -413,6 +434,16 @@ def lookup(resolve: Callable[[Any, Mapping[str, Any]], Any], *, description: str
     import strawberry
 
     return DeclaredField(Lookup(resolve, _argument("id", strawberry.ID, id_description)), description=description)
+
+
+def lookups(
+    resolve: Callable[[Any, Mapping[str, Any]], Any], *, description: str, ids_description: str, most: int
+) -> Any:
+    """Declare a look-up of rows by their public ids, in the ids' order; more than ``most`` are refused."""
+    import strawberry
+
+    argument = _argument("ids", list[strawberry.ID], ids_description)
+    return DeclaredField(Lookup(resolve, argument, most), description=description)
 
 
 def batched(

@@ -7,8 +7,10 @@ ordinary resolver, is `Unplannable` and belongs to the reference execution.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
+from uuid import UUID
 
 from graphql import (
     FieldNode,
@@ -21,10 +23,22 @@ from graphql import (
     get_named_type,
     get_nullable_type,
     is_leaf_type,
+    is_list_type,
     is_object_type,
 )
 
-from kpro_graph.execution.fields import Batched, Column, DeclaredField, Lookup, Member, Relation, Row, Stored, by_id
+from kpro_graph.execution.arguments import among_ids, by_id
+from kpro_graph.execution.fields import (
+    Batched,
+    Column,
+    DeclaredField,
+    Lookup,
+    Member,
+    Relation,
+    Row,
+    Stored,
+)
+from kpro_graph.execution.ids import split
 from kpro_graph.execution.inputs import read_arguments
 from kpro_graph.execution.selection import by_key, declaration
 from kpro_graph.execution.shapes import (
@@ -39,17 +53,25 @@ from kpro_graph.execution.shapes import (
     Level,
     Nested,
     Object,
+    OneOf,
     Page,
     Part,
+    Picked,
+    Picks,
     Plan,
     Record,
     Sub,
     Unplannable,
     Value,
 )
+from kpro_graph.execution.sources import Order, Term
 from kpro_graph.execution.values import as_written
 
 __all__ = ["plan"]
+
+
+# There is at most one row for each key that is looked up; the keys bound it.
+_AS_MANY_AS_KEYS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +128,49 @@ class _Planner:
         if isinstance(definition, DeclaredField):
             self._note_allowed(definition)
             if isinstance(definition.declared, Relation):
+                if given.several:
+                    return self._picked(given, type_, name, definition, definition.declared, nodes)
                 return self._relation(given, type_, name, definition, definition.declared, nodes)
             if isinstance(definition.declared, Lookup):
-                return self._lookup(given, type_, name, definition, nodes)
+                return self._lookup(given, type_, name, definition, definition.declared, nodes)
             raise Unplannable(f"{type_.name}.{name} is read from a row that is not there")
         if definition.base_resolver is not None:
-            named = get_nullable_type(graphql_field.type)
-            if not definition.metadata.get("given") or not is_object_type(named):
+            nullable, named = get_nullable_type(graphql_field.type), get_named_type(graphql_field.type)
+            several = is_list_type(nullable) and is_object_type(get_nullable_type(nullable.of_type))
+            if not definition.metadata.get("given") or not (several or is_object_type(nullable)) or given.several:
                 raise Unplannable(f"{type_.name}.{name} has a resolver of its own")
-            sub = Given(
-                len(self._givens), given.record, given, definition.base_resolver.wrapped_func,
-                self._arguments(graphql_field, nodes[0], definition),
-            )  # fmt: skip
-            self._givens.append(sub)
-            return Sub(sub, self._given(sub, named, nodes))
+            assert isinstance(named, GraphQLObjectType)
+            sub = self._sub(given, definition.base_resolver.wrapped_func, graphql_field, nodes[0], definition)
+            sub.several = several
+            return Sub(sub, self._given(sub, named, nodes), graphql_field.type)
         return Attribute(
             definition.python_name, graphql_field.type, self._plain(type_, name, graphql_field.type, nodes)
         )
+
+    def _sub(self, given: Given, resolve: Any, graphql_field: GraphQLField, node: FieldNode, definition: Any) -> Given:
+        sub = Given(len(self._givens), given.record, given, resolve, self._arguments(graphql_field, node, definition))
+        self._givens.append(sub)
+        return sub
+
+    def _picked(
+        self,
+        given: Given,
+        type_: GraphQLObjectType,
+        name: str,
+        definition: DeclaredField,
+        relation: Relation,
+        nodes: list[FieldNode],
+    ) -> Picked:
+        """Plan the one row of each of several objects at hand; they are read by all the objects' keys at once."""
+        if relation.shape != "one" or not relation.by:
+            raise Unplannable(f"{type_.name}.{name} is a list in each of several objects at hand")
+        terms = tuple(Term(f'{{t}}."{own}"', "") for own in relation.by)
+        together = replace(relation, shape="many", order=Order(terms), maximum=_AS_MANY_AS_KEYS)
+        entry = self._relation(given, type_, name, definition, together, nodes)
+        assert isinstance(entry, Nested)
+        for column in relation.by:
+            entry.level.column(column)
+        return Picked(entry.level, entry.object)
 
     def _plain(
         self, type_: GraphQLObjectType, name: str, graphql_type: GraphQLOutputType, nodes: list[FieldNode]
@@ -147,23 +195,34 @@ class _Planner:
         return Object(named.name, entries)
 
     def _lookup(
-        self, given: Given, type_: GraphQLObjectType, name: str, definition: DeclaredField, nodes: list[FieldNode]
-    ) -> Choice:
-        """Plan a row of each type that the id may be of; at most one of them is there."""
+        self,
+        given: Given,
+        type_: GraphQLObjectType,
+        name: str,
+        definition: DeclaredField,
+        lookup: Lookup,
+        nodes: list[FieldNode],
+    ) -> Choice | Picks:
+        """Plan a row of each type that the id may be of, or the rows of each type that several ids may be of."""
         graphql_field = type_.fields[name]
         arguments = self._arguments(graphql_field, nodes[0], definition)
         rows = []
         for possible in self._info.schema.get_possible_types(
             cast("GraphQLAbstractType", get_named_type(graphql_field.type))
         ):
-            cls = possible.extensions["strawberry-definition"].origin
-            if not issubclass(cls, Row):
-                raise Unplannable(f"{possible.name} is not read from a row")
+            cls = self._read(possible)
             relation = Relation("one", {}, arguments=(by_id(cls.prefix, ""),))
+            if lookup.most:
+                ordered = Order((Term("{t}.id", "uuid"),))
+                relation = Relation("many", {}, ordered, arguments=(among_ids(cls.prefix),), maximum=lookup.most)
             level = self._level(given, f"{type_.name}.{name}", cls, definition, relation, arguments)
+            level.column(cls.source.key)
             rows.append(Nested(level, self._row(level, possible, nodes)))
             level.groups = level.groups or {cls.group}
-        return Choice(tuple(rows))
+        if not lookup.most:
+            return Choice(tuple(rows))
+        read = partial(_read_ids, lookup)
+        return Picks(self._sub(given, read, graphql_field, nodes[0], definition), tuple(rows))
 
     def _level(
         self,
@@ -178,23 +237,50 @@ class _Planner:
         self._levels.append(level)
         return level
 
-    def _row(self, level: Level, type_: GraphQLObjectType, nodes: Sequence[Any]) -> Object:
+    def _rows(self, level: Level, named: Any, nodes: Sequence[Any]) -> Object | OneOf:
+        """Plan what is asked of rows that may be of one of several types."""
+        kinds = level.relation.kinds
+        if kinds is None:
+            return self._row(level, named, nodes)
+        level.column(kinds.column)
+        found = {}
+        for kind, name in kinds.types.items():
+            type_ = self._info.schema.get_type(name)
+            cls = self._read(type_)
+            assert isinstance(type_, GraphQLObjectType)
+            if cls.source is not level.cls.source:
+                raise Unplannable(f"{name} is read from elsewhere than the other types of its list")
+            groups = level.kinds.setdefault(kind, set())
+            found[kind] = (cls, self._row(level, type_, nodes, kind))
+            groups |= groups or {cls.group}
+        return OneOf(kinds.column, found)
+
+    def _read(self, type_: Any) -> type[Row]:
+        cls = type_.extensions["strawberry-definition"].origin
+        if not issubclass(cls, Row):
+            raise Unplannable(f"{type_.name} is not read from a row")
+        return cast("type[Row]", cls)
+
+    def _row(self, level: Level, type_: GraphQLObjectType, nodes: Sequence[Any], kind: str | None = None) -> Object:
         """Plan what is asked of the rows of a level; a level may be asked twice, by ``nodes`` and by ``edges``."""
         level.asked = True
         entries: dict[str, Entry] = {}
         for key, (name, found) in by_key(self._info, type_, nodes).items():
-            entries[key] = self._of_row(level, type_, name, found)
+            entries[key] = self._of_row(level, type_, name, found, kind)
         return Object(type_.name, entries)
 
-    def _of_row(self, level: Level, type_: GraphQLObjectType, name: str, nodes: list[FieldNode]) -> Entry:
+    def _of_row(
+        self, level: Level, type_: GraphQLObjectType, name: str, nodes: list[FieldNode], kind: str | None
+    ) -> Entry:
         if name == "__typename":
             return Constant(type_.name)
         definition, graphql_field = self._declared(type_, name)
         if not isinstance(definition, DeclaredField):
             raise Unplannable(f"{type_.name}.{name} has a resolver of its own")
         self._note_allowed(definition)
-        if group := definition.group_in(level.cls):
-            level.groups.add(group)
+        cls = level.cls if kind is None else self._read(type_)
+        if group := definition.group_in(cls):
+            (level.groups if kind is None else level.kinds[kind]).add(group)
         match definition.declared:
             case Column() as declared:
                 column = declared.name or definition.python_name
@@ -211,13 +297,12 @@ class _Planner:
             case Relation() as relation:
                 for column in relation.by.values():
                     level.column(column)
-                return self._relation(level, type_, name, definition, relation, nodes)
+                return self._relation(level, type_, name, definition, relation, nodes, kind)
             case Batched() as batched:
                 for column in batched.needs:
                     level.column(column)
-                if not is_leaf_type(get_named_type(graphql_field.type)):
-                    raise Unplannable(f"{type_.name}.{name} is computed and is an object")
-                batch = Batch(definition, batched, graphql_field.type)
+                shape = self._plain(type_, name, graphql_field.type, nodes)
+                batch = Batch(definition, batched, cls, kind, graphql_field.type, shape)
                 level.batches.append(batch)
                 return batch
         raise Unplannable(f"{type_.name}.{name} is not read from a row")
@@ -248,23 +333,28 @@ class _Planner:
         definition: DeclaredField,
         relation: Relation,
         nodes: list[FieldNode],
+        under: str | None = None,
     ) -> Nested | Page:
         graphql_field = type_.fields[name]
         named = get_named_type(graphql_field.type)
         page = relation.shape == "connection"
         row_type = get_named_type(named.fields["nodes"].type) if page and is_object_type(named) else named
-        if not isinstance(row_type, GraphQLObjectType):
+        if relation.kinds is None and not isinstance(row_type, GraphQLObjectType):
             raise Unplannable(f"{type_.name}.{name} can be of several types")
+        first = row_type
+        if relation.kinds is not None:
+            first = self._info.schema.get_type(next(iter(relation.kinds.types.values())))
         level = self._level(
             parent,
             f"{type_.name}.{name}",
-            row_type.extensions["strawberry-definition"].origin,
+            self._read(first),
             definition,
             relation,
             self._arguments(graphql_field, nodes[0], definition),
         )
+        level.under = under
         if not page:
-            shape = self._row(level, row_type, nodes)
+            shape = self._rows(level, row_type, nodes)
             if not level.groups:
                 level.groups.add(level.cls.group)
             return Nested(level, shape)
@@ -275,13 +365,13 @@ class _Planner:
         return Page(level, entries)
 
     def _page(
-        self, level: Level, type_: GraphQLObjectType, row_type: GraphQLObjectType, nodes: list[FieldNode]
+        self, level: Level, type_: GraphQLObjectType, row_type: Any, nodes: list[FieldNode]
     ) -> dict[str, tuple[str, Any]]:
         entries: dict[str, tuple[str, Any]] = {}
         for key, (name, found) in by_key(self._info, type_, nodes).items():
             match name:
                 case "nodes":
-                    entries[key] = (name, self._row(level, row_type, found))
+                    entries[key] = (name, self._rows(level, row_type, found))
                 case "edges":
                     entries[key] = (name, self._edges(level, type_, row_type, found))
                 case "pageInfo":
@@ -300,14 +390,14 @@ class _Planner:
         return entries
 
     def _edges(
-        self, level: Level, type_: GraphQLObjectType, row_type: GraphQLObjectType, nodes: list[FieldNode]
+        self, level: Level, type_: GraphQLObjectType, row_type: Any, nodes: list[FieldNode]
     ) -> dict[str, tuple[str, Any]]:
         edge = get_named_type(type_.fields["edges"].type)
         assert isinstance(edge, GraphQLObjectType)
         entries: dict[str, tuple[str, Any]] = {}
         for key, (name, found) in by_key(self._info, edge, nodes).items():
             if name == "node":
-                entries[key] = (name, self._row(level, row_type, found))
+                entries[key] = (name, self._rows(level, row_type, found))
             elif name == "cursor":
                 level.cursors = True
                 entries[key] = (name, None)
@@ -327,3 +417,8 @@ class _Planner:
 
     def _arguments(self, graphql_field: GraphQLField, node: FieldNode, definition: Any) -> Arguments:
         return read_arguments(self._schema, graphql_field, node, definition)
+
+
+def _read_ids(lookup: Lookup, _parent: object, *, info: Any, ids: Sequence[str]) -> list[tuple[str, UUID] | None]:
+    """Return the type's prefix and the key that each id is of, or None for what is no id."""
+    return [split(text) for text in lookup.bound(ids)]

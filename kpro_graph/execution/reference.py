@@ -7,17 +7,19 @@ answer are noted with the reading, which writes the access log before the answer
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence, Set
+import operator
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Protocol
 
-from graphql import GraphQLObjectType, get_named_type
+from graphql import GraphQLObjectType
 from strawberry.dataloader import DataLoader
 from strawberry.types.unset import UNSET
 
 from kpro_graph.errors import BadInput
 from kpro_graph.execution.paging import window
-from kpro_graph.execution.selection import children, declaration, selected
 from kpro_graph.execution.sources import Condition, Order, Source, Statement
+from kpro_graph.execution.wants import Want, wanted
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from kpro_graph.execution.fields import Batched, DeclaredField, Relation, Row
     from kpro_graph.execution.paging import Cursors
 
-__all__ = ["Loading", "Reads", "batch", "load", "note", "related"]
+__all__ = ["Loading", "Reads", "batch", "load", "related"]
 
 
 class Reads(Protocol):
@@ -108,6 +110,11 @@ class Loading:
         return found
 
 
+async def _whole(value: Awaitable[Any]) -> Any:
+    """Wait for what others may wait for too: a field that is broken off by another's error takes nothing from them."""
+    return await asyncio.shield(value)
+
+
 def _cache_key(key: Any) -> Hashable:
     """Tell keys apart by value and rows by who they are: a row is a dataclass and has no hash of its own."""
     return key if isinstance(key, tuple) else id(key)
@@ -124,74 +131,6 @@ class Page:
         self.total = total
 
 
-class _Want:
-    """The columns and groups of fields that a selection asks of one type."""
-
-    def __init__(self, info: Any, type_: GraphQLObjectType) -> None:
-        self.cls: type[Row] = type_.extensions["strawberry-definition"].origin
-        source = self.cls.source
-        columns = {source.key, source.tenant}
-        columns.update(name for name in (source.subject, source.questionnaire) if name)
-        groups: set[str] = set()
-        self.shown: dict[str, tuple[str, Condition]] = {}
-        raw = info._raw_info
-        nodes = children(raw, type_)
-        for name in selected(raw, type_, nodes):
-            field = declaration(type_, name)
-            columns.update(getattr(field, "needs", ()))
-            if (shown := getattr(getattr(field, "declared", None), "shown", None)) is not None:
-                assert field is not None
-                column = field.declared.name or field.python_name
-                self.shown[field.shown_as] = (column, shown(info.context.loading.actor))
-            allowed = getattr(field, "allowed", None)
-            if allowed is not None and not allowed(info.context.loading.actor):
-                # It will be refused, and what is refused has not been seen.
-                continue
-            if (group_in := getattr(field, "group_in", None)) and (group := group_in(self.cls)):
-                groups.add(group)
-        self.columns = (*sorted(columns), *sorted(self.shown))
-        # A row of which only relations are asked for is in the answer all the same; the size of a page is no row.
-        self.groups = frozenset(groups or {self.cls.group} if nodes else ())
-
-    def made(self, record: Any) -> Row:
-        row = self.cls.__new__(self.cls)
-        row.row = record
-        return row
-
-    def note(self, reading: Reads, rows: Sequence[Row], *, search: bool = False) -> None:
-        """Note whose rows are in the answer."""
-        source = self.cls.source
-        named = (source.tenant, source.subject, source.questionnaire)
-        seen = ([row.row[name] if name else None for name in named] for row in rows)
-        note(reading, self.cls, self.groups, seen, search=search)
-
-
-def note(reading: Reads, cls: type[Row], groups: Set[str], rows: Iterable[Sequence[Any]], *, search: bool) -> None:
-    """Note whose rows are in the answer: of each, tenant, subject and questionnaire.
-
-    What was found by a search is noted as found, and so is finding nothing.
-    """
-    action, found = "search" if search else "read", False
-    if cls.source.subject is not None and groups:
-        for tenant, citizen, about in rows:
-            found = True
-            if citizen is None:
-                reading.saw_nobody(action, groups)
-            else:
-                reading.saw(tenant, citizen, groups, action, () if about is None else (about,))
-    if search and not found:
-        reading.saw_nobody("search", {cls.group})
-
-
-def _row_type(info: Any) -> GraphQLObjectType:
-    named = get_named_type(info._raw_info.return_type)
-    assert isinstance(named, GraphQLObjectType)
-    if "pageInfo" in named.fields:
-        named = get_named_type(named.fields["nodes"].type)
-        assert isinstance(named, GraphQLObjectType)
-    return named
-
-
 def _parent_key(relation: Relation, source: Any) -> tuple[Any, ...]:
     row = getattr(source, "row", None)
     if row is not None:
@@ -205,16 +144,21 @@ async def related(field: DeclaredField, relation: Relation, source: Any, info: A
     key = _parent_key(relation, source)
     if any(part is None for part in key):
         return None if relation.shape in {"one", "connection"} else []
-    want = _Want(info, _row_type(info))
+    want = wanted(info, relation)
     above = type(source).source.table if hasattr(source, "row") else ""
+    link = None
+    if relation.through is not None:
+        links = relation.through.link
+        judged = [*links.reached(relation.by, loading.actor), links.visible(loading.actor)]
+        link, above = reduce(operator.and_, judged), ""
     conditions = _conditions(relation, want.cls.source, above, loading.actor, kwargs)
     if relation.shape == "connection":
-        return await _connected(field, relation, key, want, conditions, info, kwargs)
+        return await _connected(field, relation, key, want, conditions, link, info, kwargs)
     signature = (field, want.columns, want.groups, _frozen(kwargs))
 
     async def load_rows(keys: list[Any]) -> list[Any]:
         reading = await loading.reading()
-        sql, parameters = _statement(relation, want.cls.source, want, keys, conditions, relation.order)
+        sql, parameters = _statement(relation, want.cls.source, want, keys, conditions, relation.order, link=link)
         grouped = _by_parent(want, await reading.fetch(sql, parameters), len(keys))
         for rows in grouped:
             want.note(reading, rows)
@@ -222,7 +166,7 @@ async def related(field: DeclaredField, relation: Relation, source: Any, info: A
             return [rows[0] if rows else None for rows in grouped]
         return grouped
 
-    return await loading.loader(signature, load_rows).load(key)
+    return await _whole(loading.loader(signature, load_rows).load(key))
 
 
 async def batch(field: DeclaredField, declared: Batched, source: Any, info: Any) -> Any:
@@ -236,13 +180,13 @@ async def batch(field: DeclaredField, declared: Batched, source: Any, info: Any)
         return values
 
     level = tuple(part for part in info._raw_info.path.as_list() if isinstance(part, str))
-    return await loading.loader((field, level), call).load(source)
+    return await _whole(loading.loader((field, level), call).load(source))
 
 
 async def load(info: Any, type_: GraphQLObjectType, key: UUID) -> Any:
     """Load one row of a type by its key, for look-ups whose type is known only when they run (``node``)."""
     loading: Loading = info.context.loading
-    want = _Want(info, type_)
+    want = Want(info, type_)
     source = want.cls.source
 
     async def load_rows(keys: list[Any]) -> list[Any]:
@@ -257,16 +201,17 @@ async def load(info: Any, type_: GraphQLObjectType, key: UUID) -> Any:
             want.note(reading, rows)
         return [rows[0] if rows else None for rows in grouped]
 
-    return await loading.loader(("load", want.cls, want.columns, want.groups), load_rows).load((key,))
+    return await _whole(loading.loader(("load", want.cls, want.columns, want.groups), load_rows).load((key,)))
 
 
 def _conditions(
     relation: Relation, source: Source, above: str, actor: Any, kwargs: Mapping[str, Any]
 ) -> list[Condition]:
+    by = relation.by if relation.through is None else relation.through.on
     # Of the row above nothing is at hand here but its keys.
-    within = source.seen_from(above, relation.by)
+    within = source.seen_from(above, relation.by) if relation.through is None else None
     judged = source.visible(actor) if within is None or within.needs else within.visible(actor)
-    conditions = [*source.reached(relation.by, actor), judged]
+    conditions = [*source.reached(by, actor), judged]
     if relation.judged is not None:
         conditions.append(relation.judged(actor))
     if relation.where is not None:
@@ -282,18 +227,19 @@ def _conditions(
 def _statement(
     relation: Relation,
     source: Source,
-    want: _Want,
+    want: Want,
     keys: list[tuple[Any, ...]],
     conditions: Sequence[Condition],
     order: Order | None,
     *,
+    link: Condition | None = None,
     limit: int | None = None,
     beyond: tuple[Order, tuple[object, ...]] | None = None,
     before: tuple[Order, tuple[object, ...]] | None = None,
 ) -> tuple[str, list[object]]:
     """Write the one statement that loads a relation for all its parents; rows come out parent by parent, in order."""
     statement = Statement()
-    parents, joined = _parents(statement, relation, source, keys)
+    parents, joined = _parents(statement, relation, source, keys, link)
     terms = order.terms if order is not None else ()
     listed = ", ".join(_listed(statement, want, name) for name in want.columns)
     ordinals = "".join(f', {term.expression.format(t="t")} AS "order:{n}"' for n, term in enumerate(terms))
@@ -322,7 +268,7 @@ def _statement(
     return sql, statement.parameters
 
 
-def _listed(statement: Statement, want: _Want, name: str) -> str:
+def _listed(statement: Statement, want: Want, name: str) -> str:
     if name in want.cls.source.computed:
         return f'{want.cls.source.computed[name].format(t="t")} AS "{name}"'
     if name not in want.shown:
@@ -332,19 +278,23 @@ def _listed(statement: Statement, want: _Want, name: str) -> str:
 
 
 def _parents(
-    statement: Statement, relation: Relation, source: Source, keys: list[tuple[Any, ...]]
+    statement: Statement, relation: Relation, source: Source, keys: list[tuple[Any, ...]], link: Condition | None
 ) -> tuple[str, list[str]]:
     if not relation.by:
         return "(VALUES (1)) k (ordinal)", []
-    arrays = [
-        statement.parameter([key[n] for key in keys], f"{source.columns[name]}[]") for n, name in enumerate(relation.by)
-    ]
-    names = [f'"by:{n}"' for n in range(len(relation.by))]
-    joined = [f't."{name}" = k.{alias}' for name, alias in zip(relation.by, names, strict=True)]
+    types = relation.source_of_keys(source).columns
+    arrays = [statement.parameter([key[n] for key in keys], f"{types[name]}[]") for n, name in enumerate(relation.by)]
+    names, near = [f'"by:{n}"' for n in range(len(relation.by))], "t" if relation.through is None else "l"
+    joined = [f'{near}."{name}" = k.{alias}' for name, alias in zip(relation.by, names, strict=True)]
+    if relation.through is not None:
+        assert link is not None
+        joined += [f't."{own}" = l."{theirs}"' for own, theirs in relation.through.on.items()]
+        links = " AND ".join([*joined, f"({statement.condition(link, 'l')})"])
+        joined = [f"EXISTS (SELECT FROM {relation.through.link.table} l WHERE {links})"]
     return f"unnest({', '.join(arrays)}) WITH ORDINALITY k ({', '.join(names)}, ordinal)", joined
 
 
-def _by_parent(want: _Want, records: list[Any], count: int) -> list[list[Row]]:
+def _by_parent(want: Want, records: list[Any], count: int) -> list[list[Row]]:
     grouped: list[list[Row]] = [[] for _ in range(count)]
     for record in records:
         grouped[record["ordinal"] - 1].append(want.made(record))
@@ -355,8 +305,9 @@ async def _connected(
     field: DeclaredField,
     relation: Relation,
     key: tuple[Any, ...],
-    want: _Want,
+    want: Want,
     conditions: list[Condition],
+    link: Condition | None,
     info: Any,
     kwargs: dict[str, Any],
 ) -> Any:
@@ -378,6 +329,7 @@ async def _connected(
         reading = await loading.reading()
         sql, parameters = _statement(
             relation, source, want, keys, conditions, direction,
+            link=link,
             limit=size + 1,
             beyond=None if after is None else (order, after),
             before=None if before is None else (order.reversed(), before),
@@ -394,7 +346,7 @@ async def _connected(
     async def count(keys: list[Any]) -> list[int]:
         reading = await loading.reading()
         statement = Statement()
-        parents, joined = _parents(statement, relation, source, keys)
+        parents, joined = _parents(statement, relation, source, keys, link)
         where = " AND ".join([*joined, *(f"({statement.condition(each, 't')})" for each in conditions)])
         counted = f"(SELECT count(*) FROM {source.table} t WHERE {where}) AS count"
         sql = f"SELECT k.ordinal, {counted} FROM {parents} ORDER BY k.ordinal"
@@ -406,10 +358,10 @@ async def _connected(
 
     async def total() -> int:
         narrowed = {k: v for k, v in kwargs.items() if k not in {"first", "after", "last", "before", "order_by"}}
-        number: int = await loading.loader(("count", field, _frozen(narrowed)), count).load(key)
+        number: int = await _whole(loading.loader(("count", field, _frozen(narrowed)), count).load(key))
         return number
 
-    rows, more = await loading.loader(signature, load_pages).load(key)
+    rows, more = await _whole(loading.loader(signature, load_pages).load(key))
     page = Page(
         rows,
         has_next=before is not None if backward else more,

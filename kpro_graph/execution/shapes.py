@@ -23,8 +23,11 @@ __all__ = [
     "Level",
     "Nested",
     "Object",
+    "OneOf",
     "Page",
     "Part",
+    "Picked",
+    "Picks",
     "Plan",
     "Record",
     "Slot",
@@ -81,7 +84,8 @@ class Record:
 class Given:
     """An object that is at hand before any row is read: the root, or what a resolver marked ``given`` returns.
 
-    ``resolve`` is called with the parent object, an info and the arguments; None for the root.
+    ``resolve`` is called with the parent object, an info and the arguments; None for the root. ``several``: it is a
+    list of objects, and what is read for one of them is read for all at once.
     """
 
     number: int
@@ -89,6 +93,7 @@ class Given:
     parent: Given | None = None
     resolve: Callable[..., Any] | None = None
     arguments: Arguments = lambda _variables: {}
+    several: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -113,6 +118,9 @@ class Level:
     shown: dict[str, DeclaredField] = field(default_factory=dict)
     batches: list[Batch] = field(default_factory=list)
     groups: set[str] = field(default_factory=set)
+    # Of rows of several types: the groups of fields asked for of each kind; and the kind of parent this is read for.
+    kinds: dict[str, set[str]] = field(default_factory=dict)
+    under: str | None = None
     asked: bool = False
     cursors: bool = False
 
@@ -142,7 +150,7 @@ class Level:
     @property
     def judged(self) -> Within | None:
         """How its rows are judged by the row they hang on, if by that."""
-        if not isinstance(self.parent, Level):
+        if not isinstance(self.parent, Level) or self.relation.through is not None:
             return None
         return self.cls.source.seen_from(self.parent.cls.source.table, self.relation.by)
 
@@ -150,7 +158,7 @@ class Level:
     def within(self) -> bool:
         """Whether its rows are of the subject and the questionnaire of the row they hang on."""
         noted = isinstance(self.parent, Level) and self.parent.noted
-        return noted and self.judged is not None and self.judged.part
+        return noted and self.relation.kinds is None and self.judged is not None and self.judged.part
 
     @property
     def subject(self) -> Level:
@@ -211,11 +219,17 @@ class Part:
 
 @dataclass(eq=False, slots=True)
 class Batch:
-    """What a batch function gives for each row of its level."""
+    """What a batch function gives for each row of its level: a leaf, plain objects, or lists of them.
+
+    ``cls`` is what the rows are made; of rows of several types, it is those of this ``kind`` that are asked.
+    """
 
     definition: DeclaredField
     declared: Batched
+    cls: type[Row]
+    kind: str | None
     type: GraphQLOutputType
+    object: Object | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +237,32 @@ class Nested:
     """Rows as a list, or a single row."""
 
     level: Level
-    object: Object
+    object: Object | OneOf
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The row of whichever type has it, or null."""
 
+    rows: tuple[Nested, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """The row that belongs to each of several objects at hand, by the values of ``by``; of the level, all are read."""
+
+    level: Level
+    object: Object | OneOf
+
+
+@dataclass(frozen=True, slots=True)
+class Picks:
+    """The rows that several ids are of, in the ids' order, each of whichever type; null where there is none.
+
+    ``ids`` are the prefix and the key of each, or None for what is no id.
+    """
+
+    ids: Given
     rows: tuple[Nested, ...]
 
 
@@ -252,13 +285,14 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Sub:
-    """An object at hand within another."""
+    """An object at hand within another, or several."""
 
     given: Given
     object: Object
+    type: GraphQLOutputType
 
 
-Entry = Constant | Value | Document | Part | Batch | Nested | Choice | Page | Attribute | Sub
+Entry = Constant | Value | Document | Part | Batch | Nested | Choice | Picked | Picks | Page | Attribute | Sub
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +301,14 @@ class Object:
 
     type: str
     entries: Mapping[str, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A row that is of one of several types, by the text in a column."""
+
+    column: str
+    kinds: Mapping[str, tuple[type[Row], Object]]
 
 
 @dataclass(frozen=True, slots=True)

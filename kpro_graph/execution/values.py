@@ -17,7 +17,7 @@ from graphql import (
 
 from kpro_graph.execution.shapes import Attribute, Constant, Entry, Object, Part
 
-__all__ = ["AS_TEXT", "Fault", "as_written", "attribute_writer", "document_reader", "leaf_writer"]
+__all__ = ["AS_TEXT", "Fault", "as_written", "attribute_writer", "document_reader", "leaf_writer", "plain_writer"]
 
 AS_TEXT = ":text"
 """Ends the name of a column whose value the database writes as text; no column's own name holds a colon."""
@@ -57,12 +57,13 @@ def leaf_writer(type_: GraphQLOutputType) -> Callable[[Any], Any]:
 
 def attribute_writer(attribute: Attribute) -> Callable[[Any], Any]:
     """Return the function that writes an attribute of an object at hand, plain objects in it included."""
-    read = _plain_value(attribute.type, attribute.object)
+    read = plain_writer(attribute.type, attribute.object)
     name = attribute.name
     return lambda parent: read(getattr(parent, name))
 
 
-def _plain_value(type_: GraphQLOutputType, shape: Object | None) -> Callable[[Any], Any]:
+def plain_writer(type_: GraphQLOutputType, shape: Object | None) -> Callable[[Any], Any]:
+    """Return the function that writes a leaf or a plain object, or lists of them."""
     if shape is None:
         return leaf_writer(type_)
     members = {
@@ -71,7 +72,7 @@ def _plain_value(type_: GraphQLOutputType, shape: Object | None) -> Callable[[An
     }
     nullable, required = get_nullable_type(type_), is_non_null_type(type_)
     if is_list_type(nullable):
-        each = _plain_value(nullable.of_type, shape)
+        each = plain_writer(nullable.of_type, shape)
 
         def write(value: Any) -> Any:
             return [each(item) for item in value]

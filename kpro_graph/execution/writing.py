@@ -30,7 +30,7 @@ __all__ = ["SKIPPED", "Asked", "Judged", "Statement", "ask", "judge", "write"]
 class Judged:
     """What an actor may see of a level's rows, and in which of them what is shown; the same for every run of theirs.
 
-    ``nothing`` says that it is no row at all.
+    ``nothing`` says that it is no row at all; ``link`` is what they may see of the links that lead to the rows.
     """
 
     conditions: tuple[Condition, ...]
@@ -39,13 +39,18 @@ class Judged:
     values: tuple[object, ...]
     shown_values: tuple[object, ...]
     nothing: bool
+    link: tuple[Condition, ...] = ()
 
 
 def judge(level: Level, actor: Any) -> Judged:
     """Return what an actor may see of a level's rows."""
     relation, source = level.relation, level.cls.source
     judged = source.visible(actor) if level.judged is None else level.judged.visible(actor)
-    conditions = [*source.reached(relation.by, actor), judged]
+    by, link = relation.by, list[Condition]()
+    if (through := relation.through) is not None:
+        link = [*through.link.reached(by, actor), through.link.visible(actor)]
+        by = through.on
+    conditions = [*source.reached(by, actor), judged]
     if relation.judged is not None:
         conditions.append(relation.judged(actor))
     if relation.where is not None:
@@ -54,10 +59,11 @@ def judge(level: Level, actor: Any) -> Judged:
     return Judged(
         tuple(conditions),
         tuple(shown),
-        tuple(each.sql for each in (*conditions, *shown)),
+        tuple(each.sql for each in (*conditions, *shown, *link)),
         tuple(value for each in conditions for value in each.values.values()),
         tuple(value for each in shown for value in each.values.values()),
-        any(each.sql == NOTHING.sql for each in conditions),
+        any(each.sql == NOTHING.sql for each in (*conditions, *link)),
+        tuple(link),
     )
 
 
@@ -68,6 +74,8 @@ class Asked:
     judged: Judged
     order: Order | None
     conditions: list[Condition] = field(default_factory=list)
+    # What ties the links that lead to the rows to an object at hand.
+    tied: list[Condition] = field(default_factory=list)
     listing: str = ""
     size: int = 0
     backward: bool = False
@@ -99,6 +107,8 @@ class Asked:
             for condition in self.conditions:
                 yield from condition.values.values()
             yield from self.judged.shown_values
+            for condition in (*self.judged.link, *self.tied):
+                yield from condition.values.values()
 
 
 _NOBODY = Judged((), (), (), (), (), nothing=True)
@@ -118,10 +128,18 @@ class Statement:
     gather: Callable[[Sequence[Any]], Sequence[Any]]
 
 
-def ask(level: Level, judged: Judged, kwargs: Mapping[str, Any], cursors: Any, given: Mapping[str, object]) -> Asked:
+def ask(
+    level: Level,
+    judged: Judged,
+    kwargs: Mapping[str, Any],
+    cursors: Any,
+    given: Mapping[str, object],
+    keys: Sequence[tuple[object, ...]] | None = None,
+) -> Asked:
     """Return what this run asks of a level.
 
-    ``given`` holds the values the level hangs on, where its parent is an object at hand.
+    ``given`` holds the values the level hangs on, where its parent is an object at hand; ``keys`` those of each, where
+    there are several.
 
     Raises:
         BadInput: a page's size or cursor is none.
@@ -134,16 +152,28 @@ def ask(level: Level, judged: Judged, kwargs: Mapping[str, Any], cursors: Any, g
         if condition is not None:
             conditions.append(condition)
             nothing = nothing or condition is NOTHING
+    tied = conditions if relation.through is None else asked.tied
     for column, value in given.items():
         if value is None:
             asked.keyed = False
-        conditions.append(
-            Condition(f'{{t}}."{column}" = {{by}}', {"by": value}, {"by": level.cls.source.columns[column]})
-        )
+        types = relation.source_of_keys(level.cls.source).columns
+        tied.append(Condition(f'{{t}}."{column}" = {{by}}', {"by": value}, {"by": types[column]}))
+    if keys is not None and relation.by:
+        conditions.append(_among(level, keys))
+        nothing = nothing or not keys
     if relation.shape == "connection":
         _ask_page(level, asked, kwargs, cursors)
     asked.skipped = nothing or not asked.keyed
     return asked
+
+
+def _among(level: Level, keys: Sequence[tuple[object, ...]]) -> Condition:
+    """Return the condition that a row has one of these keys."""
+    names = list(level.relation.by)
+    values = {f"by_{n}": [key[n] for key in keys] for n in range(len(names))}
+    types = {f"by_{n}": f"{level.cls.source.columns[name]}[]" for n, name in enumerate(names)}
+    own, theirs = ", ".join(f'{{t}}."{name}"' for name in names), ", ".join(f"{{{each}}}" for each in values)
+    return Condition(f"({own}) IN (SELECT * FROM unnest({theirs}))", values, types)
 
 
 _SIZE = {"limit": "bigint"}
@@ -186,16 +216,19 @@ class _Writer:
         # Rendered in the order in which `Asked.values` gives the values.
         self._conditions: list[list[str]] = []
         self._shown: list[dict[str, str]] = []
+        self._links: list[list[str]] = []
         for level, each in zip(plan.levels, asked, strict=True):
             if each.skipped:
                 self._conditions.append([])
                 self._shown.append({})
+                self._links.append([])
                 continue
             alias = _alias(level)
             conditions = (*each.judged.conditions, *each.conditions)
             self._conditions.append([self._render(condition, alias) for condition in conditions])
             shown = [self._render(condition, alias) for condition in each.judged.shown]
             self._shown.append(dict(zip(level.shown, shown, strict=True)))
+            self._links.append([self._render(each_, _link(level)) for each_ in (*each.judged.link, *each.tied)])
 
     def write(self) -> Statement:
         root = self._plan.record
@@ -320,16 +353,21 @@ class _Writer:
 
     def _where(self, level: Level, conditions: Sequence[str], *, joined: bool) -> str:
         """Return the conditions together with what ties the rows to their parent's, which are joined or around them."""
-        parent, tied = level.parent, []
-        if isinstance(parent, Level):
-            record = parent.record.level
-            around = "r" if record is None else f"s{record.number}"
+        through, tied = level.relation.through, []
+        near = _alias(level) if through is None else _link(level)
+        if isinstance(parent := level.parent, Level):
 
             def above(name: str) -> str:
-                return f"{around}.c{parent.columns[name]}" if joined else f'{_alias(parent)}."{name}"'
+                return _of_above(parent, name, joined=joined)
 
-            tied = [f'{_alias(level)}."{own}" = {above(theirs)}' for own, theirs in level.relation.by.items()]
-            conditions = [_OF_ABOVE.sub(lambda found: above(found[1]), condition) for condition in conditions]
+            tied = [f'{near}."{own}" = {above(theirs)}' for own, theirs in level.relation.by.items()]
+            conditions = [_NAMED.sub(lambda found: above(found[1]), condition) for condition in conditions]
+        if through is not None:
+            far = [f'{_alias(level)}."{own}" = {near}."{theirs}"' for own, theirs in through.on.items()]
+            links = " AND ".join([*far, *tied, *(f"({each})" for each in self._links[level.number])])
+            tied = [f"EXISTS (SELECT FROM {through.link.table} {near} WHERE {links})"]
+        if level.under is not None:
+            tied.append(_of_kind(level, level.under, joined=joined))
         return " AND ".join([*tied, *(f"({condition})" for condition in conditions)]) or "true"
 
 
@@ -341,8 +379,30 @@ class _Above:
 
 
 _ABOVE = _Above()
-_OF_ABOVE = re.compile("\0(\\w+)\0")
+_NAMED = re.compile("\0(\\w+)\0")
 
 
 def _alias(level: Level) -> str:
     return f"t{level.number}"
+
+
+def _link(level: Level) -> str:
+    return f"l{level.number}"
+
+
+def _of_above(parent: Level, name: str, *, joined: bool) -> str:
+    """Return a column of the row that others hang on, which is joined to them or around them."""
+    if not joined:
+        return f'{_alias(parent)}."{name}"'
+    above = parent.record.level
+    around = "r" if above is None else f"s{above.number}"
+    return f"{around}.c{parent.columns[name]}"
+
+
+def _of_kind(level: Level, kind: str, *, joined: bool) -> str:
+    """Return the condition that the row around is of the kind that a level is read for."""
+    parent = level.parent
+    assert isinstance(parent, Level)
+    assert parent.relation.kinds is not None
+    written = kind.replace("'", "''")
+    return f"{_of_above(parent, parent.relation.kinds.column, joined=joined)} = '{written}'"

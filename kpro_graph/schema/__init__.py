@@ -6,12 +6,13 @@ import strawberry
 from strawberry.extensions import ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 
+from kpro_graph.execution.limits import Limits
 from kpro_graph.schema.access_log import AccessLogQueries
 from kpro_graph.schema.assignments import Assignment, AssignmentMutations, AssignmentQueries
 from kpro_graph.schema.assistance import AssistanceMutations
 from kpro_graph.schema.citizens import Citizen, CitizenMutations, CitizenQueries
 from kpro_graph.schema.emergencies import EmergencyAccess, EmergencyMutations, EmergencyQueries
-from kpro_graph.schema.entry import KproSchema, Naming
+from kpro_graph.schema.entry import Bounding, KproSchema, Naming
 from kpro_graph.schema.episodes import EpisodeMutations, EpisodeOfCare, EpisodeQueries
 from kpro_graph.schema.handovers import HandOver, HandOverMutations, HandOverQueries
 from kpro_graph.schema.nodes import NodeQueries
@@ -72,8 +73,8 @@ class Subscriptions(Subscription):
     """The subscriptions of all pages."""
 
 
-def make_schema() -> KproSchema:
-    """Build the schema."""
+def make_schema(limits: Limits | None = None) -> KproSchema:
+    """Build the schema; no operation larger than ``limits`` is run."""
     return KproSchema(
         query=Query,
         mutation=Mutation,
@@ -82,6 +83,7 @@ def make_schema() -> KproSchema:
             Assignment, CareTeam, Citizen, EmergencyAccess, Employee, EpisodeOfCare, HandOver, Interpretation,
             OrganisationUnit, Questionnaire, QuestionnaireResponse, ReceptionDevice, Representation, Score,
         ],
-        extensions=[Naming, lambda: ParserCache(maxsize=500), lambda: ValidationCache(maxsize=500)],
+        limits=limits,
+        extensions=[Bounding, Naming, lambda: ParserCache(maxsize=500), lambda: ValidationCache(maxsize=500)],
         config=StrawberryConfig(scalar_map=SCALARS),
     )  # fmt: skip

@@ -76,19 +76,15 @@ class Acting:
         description="The citizen you act for now; null where you act as yourself.",
     )
 
-    @strawberry.field(description="Why you look: the purpose that the access log gives, but for emergencies.")
-    def purpose(self, info: strawberry.Info) -> Purpose:
-        """Return the actor's purpose."""
-        purpose: Purpose = info.context.actor.purpose
-        return purpose
+    purpose: Purpose = strawberry.field(
+        description="Why you look: the purpose that the access log gives, but for emergencies."
+    )
+    assurance: AssuranceLevel = strawberry.field(description="How surely your identity is proved.")
 
-    @strawberry.field(description="How surely your identity is proved.")
-    def assurance(self, info: strawberry.Info) -> AssuranceLevel:
-        """Return the sign-in's level."""
-        level: AssuranceLevel = info.context.actor.assurance
-        return level
-
-    @strawberry.field(description="Where you act now; null for those who act in no place, or have not chosen one yet.")
+    @strawberry.field(
+        description="Where you act now; null for those who act in no place, or have not chosen one yet.",
+        metadata={"given": True},
+    )
     def context(self, info: strawberry.Info) -> ActingContext | None:
         """Return the actor's place."""
         actor: Actor = info.context.actor
@@ -97,14 +93,17 @@ class Acting:
         return next((_shown(actor, each) for each in chosen if each.roles == actor.roles), None)
 
     @strawberry.field(
-        description="Where you can act; with several, you have no role until you choose one. For employees."
+        description="Where you can act; with several, you have no role until you choose one. For employees.",
+        metadata={"given": True},
     )
     def contexts(self, info: strawberry.Info) -> list[ActingContext]:
         """Return the actor's places."""
         actor: Actor = info.context.actor
         return [_shown(actor, each) for each in actor.contexts]
 
-    @strawberry.field(description="The citizens you may act for, by power of attorney or as a guardian.")
+    @strawberry.field(
+        description="The citizens you may act for, by power of attorney or as a guardian.", metadata={"given": True}
+    )
     async def representations(self, info: strawberry.Info) -> list[Represented]:
         """Return whom the actor represents, as staff have recorded or the sign-in shows."""
         actor: Actor = info.context.actor

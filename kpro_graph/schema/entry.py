@@ -17,13 +17,14 @@ from strawberry.types.graphql import OperationType
 
 from kpro_graph.errors import DeadlineExceeded, KproError
 from kpro_graph.execution.compiled import Compiler, NotCompiled, Subscribed
+from kpro_graph.execution.limits import Limits
 from kpro_graph.schema.audiences import Audiences
 from kpro_graph.schema.context import Answer, Application, Operation, Viewer
 from kpro_graph.schema.deadline import Deadline
 from kpro_graph.schema.errors import public
 from kpro_graph.storage.replicas import ReplicaLost
 
-__all__ = ["KproSchema", "Naming"]
+__all__ = ["Bounding", "KproSchema", "Naming"]
 
 
 class KproSchema(strawberry.Schema):
@@ -53,9 +54,9 @@ class KproSchema(strawberry.Schema):
             raise lost
         return await _ended(result, operation.end)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, limits: Limits | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.compiler = Compiler(self, word=public)
+        self.compiler = Compiler(self, word=public, limits=limits)
         self._following: dict[int, Audiences] = {}
         self._answering: set[asyncio.Future[Any]] = set()
 
@@ -165,6 +166,18 @@ class KproSchema(strawberry.Schema):
 
     def process_errors(self, errors: list[GraphQLError], execution_context: Any = None) -> None:
         """Keep strawberry from logging exception texts; faults are logged, redacted, where they are masked."""
+
+
+class Bounding(SchemaExtension):
+    """Refuse what is beyond a limit before anything of it is run."""
+
+    def on_parse(self) -> Iterator[None]:
+        """Measure the operation; what is wrong with it otherwise is found by those who come after."""
+        asked = self.execution_context
+        schema: Any = asked.schema
+        if asked.query is not None:
+            schema.compiler.bound(asked.query, asked.variables, asked.operation_name)
+        yield
 
 
 class Naming(SchemaExtension):

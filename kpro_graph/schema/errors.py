@@ -11,7 +11,7 @@ from typing import Any
 from graphql import GraphQLError, GraphQLSyntaxError
 
 from kpro_graph import cpr
-from kpro_graph.errors import BadInput, DeadlineExceeded, KproError
+from kpro_graph.errors import BadInput, DeadlineExceeded, KproError, OperationTooLarge
 
 __all__ = ["public"]
 
@@ -70,6 +70,8 @@ def _public(error: GraphQLError) -> GraphQLError:
         extensions: dict[str, Any] = {"code": cause.code}
         if isinstance(cause, BadInput) and cause.path:
             extensions["argument"] = cause.path
+        if isinstance(cause, OperationTooLarge):
+            extensions |= {"limit": cause.limit, "number": cause.number, "most": cause.most, "field": cause.path}
         if isinstance(cause, DeadlineExceeded):
             # What was changed is not to be changed again; a mutation's idempotency key sees to that.
             extensions |= {"changed": cause.changed, "retryable": not cause.changed}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import strawberry
 from graphql import GraphQLObjectType
 
-from kpro_graph.errors import BadInput
-from kpro_graph.execution import Row, load, lookup
+from kpro_graph.execution import Row, load, lookup, lookups
 from kpro_graph.execution.ids import split
 
 __all__ = ["Node", "NodeQueries"]
@@ -48,6 +47,11 @@ async def _look_up(info: Any, arguments: Mapping[str, Any]) -> Any:
     return await _node(info, arguments["id"])
 
 
+async def _look_up_several(info: Any, arguments: Mapping[str, Any]) -> list[Any]:
+    info.context.actor  # noqa: B018
+    return list(await asyncio.gather(*(_node(info, id_) for id_ in arguments["ids"])))
+
+
 @strawberry.type
 class NodeQueries:
     """Look-ups by id."""
@@ -58,14 +62,9 @@ class NodeQueries:
         id_description="A node's id.",
     )
 
-    @strawberry.field(description="What has these ids, in their order; null where there is none that you may see.")
-    async def nodes(
-        self,
-        info: strawberry.Info,
-        ids: Annotated[list[strawberry.ID], strawberry.argument(description="At most 100 ids.")],
-    ) -> list[Node | None]:
-        """Return several nodes."""
-        info.context.actor  # noqa: B018
-        if len(ids) > _MOST:
-            raise BadInput(f"at most {_MOST} ids at a time", path="ids")
-        return list(await asyncio.gather(*(_node(info, id_) for id_ in ids)))
+    nodes: list[Node | None] = lookups(
+        _look_up_several,
+        description="What has these ids, in their order; null where there is none that you may see.",
+        ids_description=f"At most {_MOST} ids.",
+        most=_MOST,
+    )

@@ -52,6 +52,8 @@ class ViewerQueries:
             municipality_id=actor.municipality,
             citizen_id=actor.citizens[0] if actor.citizens else None,
             represented_id=actor.on_behalf_of,
+            purpose=actor.purpose,
+            assurance=actor.assurance,
             kind=actor.kind,
             name=actor.name,
             roles=sorted(actor.roles),

@@ -22,7 +22,7 @@ from tortoise.exceptions import OperationalError
 from kpro_graph.actors import Actor
 from kpro_graph.errors import BadInput, DeadlineExceeded, Rejected, Unavailable
 from kpro_graph.events import Happened
-from kpro_graph.storage import log
+from kpro_graph.storage import log, telling
 from kpro_graph.storage.cipher import Cipher
 from kpro_graph.storage.connections import limits, open_pool, prove_walls, undo
 from kpro_graph.storage.owner import AWAY, saying_when_away
@@ -50,29 +50,6 @@ def _entering_pooled(deadline: float) -> str:
 
 def _nothing() -> None:
     """Do nothing before a change is committed."""
-
-
-# The first of its arguments follow those of the lines of the access log, where there are any. The arrays come through a
-# subquery for the reason they do there.
-def _telling(first: int) -> str:
-    m, i, t, c, g, k, s, v = (f"${first + n}" for n in range(8))
-    return f"""
-    INSERT INTO event (municipality_id, id, type, citizen_id, care_team_id, subject_type, subject_id, subject_version,
-                       recorded_at)
-    SELECT {m}, happened.*, statement_timestamp()
-    FROM (
-        SELECT {i}::uuid[] AS i, {t}::text[] AS t, {c}::uuid[] AS c, {g}::uuid[] AS g, {k}::text[] AS k,
-               {s}::uuid[] AS s, {v}::integer[] AS v
-        OFFSET 0
-    ) given, unnest(given.i, given.t, given.c, given.g, given.k, given.s, given.v) AS happened
-    """  # noqa: S608 - numbers of arguments
-
-
-# All that a change ends with is one statement: lines, events, and the word that there are some.
-_TELL = f"WITH told AS ({_telling(1)}) SELECT pg_notify('kpro_recorded', '')"
-_NOTE_AND_TELL = (
-    f"WITH noted AS ({log.INSERT}), told AS ({_telling(log.ARGUMENTS + 1)}) SELECT pg_notify('kpro_recorded', '')"
-)
 
 
 def _is_about_text(error: BaseException | None) -> bool:
@@ -212,19 +189,7 @@ class Change(Reading):
         if not told:
             await super()._finish()
             return
-        await self._connection.execute(
-            _NOTE_AND_TELL if self._seen else _TELL,
-            *(log.lines(self._act, self._seen) if self._seen else ()),
-            self.actor.municipality,
-            # Later ids sort after earlier ones, which is the order events of one moment have.
-            sorted(new_id() for _ in told),
-            [each.type.value for each in told],
-            [each.citizen_id for each in told],
-            [each.care_team_id for each in told],
-            [each.subject_type for each in told],
-            [each.subject_id for each in told],
-            [each.subject_version for each in told],
-        )
+        await telling.write(self._connection, self._act, self._seen, told)
 
     @property
     def _looked(self) -> log.Seen:

@@ -1,4 +1,4 @@
-"""What a change ends with: its lines of the access log, its events, and the word that there are some, in one statement."""
+"""What a change ends with, in one statement: lines of the access log, events, and the word that there are some."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -235,9 +235,12 @@ class Snapshot:
         async with self.taking_turns:
             return list(await self.connection.fetch(sql, *arguments))
 
-    def saw(self, shelf: int, person: UUID, fields: Any, action: str = "read", _about: Any = ()) -> None:
-        """Remember whose record is in the answer."""
-        self.noted |= {(shelf, person, action, each) for each in fields}
+    def saw_rows(self, rows: Iterable[Any], fields: Any, action: str) -> bool:
+        """Remember whose records are in the answer."""
+        found = list(rows)
+        for shelf, person, _ in found:
+            self.noted |= {(action, each) if person is None else (shelf, person, action, each) for each in fields}
+        return bool(found)
 
     def saw_nobody(self, action: str = "search", fields: Any = ()) -> None:
         """Remember that nobody's is."""

@@ -70,7 +70,8 @@ class Listening:
     async def fetch(self, sql: str, arguments: Sequence[object] = ()) -> list[Any]:
         raise _ToldError(sql, arguments)
 
-    def saw(self, *_: Any, **__: Any) -> None: ...
+    def saw_rows(self, *_: Any) -> bool:
+        return False
 
     def saw_nobody(self, *_: Any, **__: Any) -> None: ...
 

@@ -12,7 +12,7 @@ import copy
 import dataclasses
 import json
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -134,10 +134,9 @@ class Look:
         """Run one statement by itself."""
         return await self._database.fetch(sql, arguments)
 
-    def saw(
-        self, municipality: int, citizen: UUID, fields: Any, action: str = "read", questionnaires: Any = ()
-    ) -> None:
+    def saw_rows(self, rows: Iterable[Any], fields: Any, action: str) -> bool:
         """Note nothing."""
+        return bool(rows)
 
     def saw_nobody(self, action: str = "search", fields: Any = ()) -> None:
         """Note nothing."""
@@ -169,7 +168,7 @@ class Asked:
     async def change(self) -> AsyncIterator[Change]:
         """Open a change that leaves no line in the access log."""
         async with self._bare.database.change(self._bare.actor, self.name) as change:
-            change.saw = change.saw_nobody = _nothing  # type: ignore[method-assign]
+            change.saw = change.saw_rows = change.saw_nobody = _nothing  # type: ignore[method-assign, assignment]
             yield change
 
 

@@ -111,7 +111,7 @@ class _Writer:
                  "run.givens, run.seen, run.asked, run.cursors, run.batches"]  # fmt: skip
         lines += [f"    {line}" for line in self._functions]
         lines.append(f"    data = {answer}")
-        lines += [f"    {line}" for line in self._noting(self._plan.record)]
+        lines += [f"    {line}" for line in self._noting()]
         lines.append("    return data")
         source = "\n".join(lines) + "\n"
         name = f"<plan {next(_numbers)}>"
@@ -120,26 +120,32 @@ class _Writer:
         assemble: Assemble = self._names["assemble"]
         return assemble
 
-    def _noting(self, record: Record) -> list[str]:
-        """Return the statements that note whose rows a record and the lists within it bring into the answer."""
-        row, lines = record.name, []
-        levels = [level for level in self._plan.levels if level.noted and level.groups]
-        for level in record.joined:
-            if level in levels:
-                lines.append(f"if {row}[{self._key(level)}] is not None: seen[{level.number}].add({_whose(level)})")
-        for level in record.lists:
-            inner = self._noting(level.record)
-            if level in levels and not level.within:
-                inner = [f"seen[{level.number}].add({_whose(level)})", *inner]
-            rows = f"{row}[{level.rows}]"
-            if level in levels and level.within:
-                lines.append(f"if {rows}: seen[{level.number}].add({_whose(level)})")
-            if inner:
-                # One row more than a page has is read, which tells that there are more.
-                page = f"[:asked[{level.number}].size]" if level.relation.shape == "connection" else ""
-                lines.append(f"for {level.record.name} in ({rows} or ()){page}:")
-                lines += [f"    {line}" for line in inner]
+    def _noting(self) -> list[str]:
+        """Return the statements that note whose rows come into the answer: a set for each level."""
+        lines = []
+        for level in self._plan.levels:
+            if not level.noted or not level.groups:
+                continue
+            if level.single:
+                record, present = level.record, f" if {level.record.name}[{self._key(level)}] is not None"
+            elif level.within:
+                # Whether there are any is all that is to be known of them.
+                record = level.parent.record
+                present = f" if {record.name}[{level.rows}]"
+            else:
+                record, present = level.record, ""
+            lines.append(f"seen[{level.number}] = {{{_whose(level)}{self._each(record)}{present}}}")
         return lines
+
+    def _each(self, record: Record) -> str:
+        """Return the clauses that go through all records of a kind in the answer."""
+        level = record.level
+        if level is None:
+            return " for row in (row,)"
+        # One row more than a page has is read, which tells that there are more.
+        page = f"[:asked[{level.number}].size]" if level.relation.shape == "connection" else ""
+        above = level.parent.record
+        return f"{self._each(above)} for {record.name} in ({above.name}[{level.rows}] or ()){page}"
 
     def _name(self, value: Any, kind: str = "c") -> str:
         name = f"{kind}{next(self._number)}"
@@ -294,7 +300,8 @@ class _Writer:
         return self._cursor(level, f"r{level.number}") if name == "cursor" else repr(inner)
 
     def _cursor(self, level: Level, row: str) -> str:
-        return f"cursors.seal(page.listing, {row}[{len(level.record.slots)}:])"
+        after = len(level.record.slots)
+        return f"cursors.seal(page.listing, {row}[{after}:{after} + len(page.order.terms)])"
 
     def _maybe(self, type_: GraphQLOutputType, value: str, made: Callable[[str], str]) -> str:
         """Make a value of what may be null; what must not be is a fault."""

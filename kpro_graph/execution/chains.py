@@ -51,28 +51,24 @@ def _expected(level: Level, asked: Sequence[Any]) -> float:
 def gatherer(links: Sequence[Link]) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """Return the function that makes the statement's one row of its flat records.
 
-    A record holds the ordinals of the chain's levels, then the values of the root and of each level. A row's values
-    come with the first record beneath it. Rows that have others beneath them become lists, so that those can be added.
+    A flat record holds the values of the last link, then those of the others from the root on, and the ordinals of the
+    chain's lists. A row's values come with the first record beneath
+    it. Rows that have others beneath them become lists, so that those can be added.
     """
     depth = len(links) - 1
+    starts = list(itertools.accumulate([links[-1].width, *(link.width for link in links[:-1])]))
     ordinals = [f"o{n}" for n in range(1, depth + 1)]
-    start, places = depth, []
-    for link in links:
-        places.append((start, start + link.width))
-        start += link.width
     lines = ["def gather(records):", "    r0 = None", "    for record in records:"]
-    lines.append(f"        {', '.join(ordinals)}, = record[:{depth}]")
-    lines += [
-        "        if r0 is None:",
-        *(f"            {line}" for line in _row(0, places[0], links)),
-    ]
+    lines += [f"        {name} = record[{starts[-1] + n}]" for n, name in enumerate(ordinals)]
+    lines += ["        if r0 is None:", *_row(0, starts[0], links[0])]
     for n in range(1, depth + 1):
         lines.append(f"        if o{n} is None: continue")
+        if n == depth:
+            lines.append(f"        r{n - 1}[{links[n - 1].next}].append(record[:{links[n].width}])")
+            break
         beneath = " and ".join(f"(o{m} is None or o{m} == 1)" for m in range(n + 1, depth + 1))
-        lines.append(f"        if {beneath or 'True'}:")
-        lines += [f"            {line}" for line in _row(n, places[n], links)]
-        above = links[n - 1]
-        lines.append(f"            r{n - 1}[{above.next}].append(r{n})")
+        lines += [f"        if {beneath}:", *_row(n, starts[n], links[n])]
+        lines.append(f"            r{n - 1}[{links[n - 1].next}].append(r{n})")
     lines.append("    return r0")
     source = "\n".join(lines) + "\n"
     name = f"<gather {next(_numbers)}>"
@@ -83,8 +79,5 @@ def gatherer(links: Sequence[Link]) -> Callable[[Sequence[Any]], Sequence[Any]]:
     return gather
 
 
-def _row(n: int, place: tuple[int, int], links: Sequence[Link]) -> list[str]:
-    taken = f"record[{place[0]}:{place[1]}]"
-    if n == len(links) - 1:
-        return [f"r{n} = {taken}"]
-    return [f"r{n} = list({taken})", f"r{n}[{links[n].next}] = []"]
+def _row(n: int, start: int, link: Link) -> list[str]:
+    return [f"            r{n} = list(record[{start}:{start + link.width}])", f"            r{n}[{link.next}] = []"]

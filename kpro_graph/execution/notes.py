@@ -20,12 +20,7 @@ def note(reading: Reads, cls: type[Row], groups: Set[str], rows: Iterable[Sequen
     """
     action, found = "search" if search else "read", False
     if cls.source.subject is not None and groups:
-        for tenant, citizen, about in rows:
-            found = True
-            if citizen is None:
-                reading.saw_nobody(action, groups)
-            else:
-                reading.saw(tenant, citizen, groups, action, () if about is None else (about,))
+        found = reading.saw_rows(rows, groups, action)
     if search and not found:
         reading.saw_nobody("search", {cls.group})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence, Set
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,10 +39,8 @@ class Reads(Protocol):
         """Run a statement."""
         ...
 
-    def saw(
-        self, municipality: int, citizen: UUID, fields: Any, action: str = "read", questionnaires: Any = ()
-    ) -> None:
-        """Note whose record is in the answer."""
+    def saw_rows(self, rows: Iterable[Sequence[Any]], fields: Set[str], action: str) -> bool:
+        """Note whose rows are in the answer, each with tenant, subject and questionnaire; say if there are any."""
         ...
 
     def saw_nobody(self, action: str = "search", fields: Any = ()) -> None:

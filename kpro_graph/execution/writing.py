@@ -245,12 +245,12 @@ class _Writer:
             flat.append([f"s{level.number}.c{n}" for n in range(width)])
             sources.append(f"LEFT JOIN LATERAL ({self._link(level)}) s{level.number} ON true")
         ordinals = [f"s{level.number}.o" for level in self._chain]
-        # A row's own values are sent once, with the first of the rows beneath it.
-        shown = []
-        for depth, columns in enumerate(flat):
+        # A row's own values are sent once, with the first of the rows beneath it. Those of the last list come first.
+        shown = [*flat[-1]]
+        for depth, columns in enumerate(flat[:-1]):
             later = " OR ".join(f"{o} > 1" for o in reversed(ordinals[depth:]))
-            shown += [f"CASE WHEN {later} THEN NULL ELSE {each} END" if later else each for each in columns]
-        sql = f"SELECT {', '.join([*ordinals, *shown])} FROM {' '.join(sources)} ORDER BY {', '.join(ordinals)}"
+            shown += [f"CASE WHEN {later} THEN NULL ELSE {each} END" for each in columns]
+        sql = f"SELECT {', '.join([*shown, *ordinals])} FROM {' '.join(sources)} ORDER BY {', '.join(ordinals)}"
         nexts = [*[level.rows for level in self._chain], None]
         links = [Link(len(columns), after) for columns, after in zip(flat, nexts, strict=True)]
         return Statement(sql, tuple(self._types), gatherer(links))

@@ -136,6 +136,23 @@ class Reading:
         sight.groups.update(fields)
         sight.questionnaires.update(questionnaires)
 
+    def saw_rows(self, rows: Iterable[Sequence[Any]], fields: Iterable[str], action: str) -> bool:
+        """Note whose rows are in the answer: municipality, citizen, questionnaire of each; say if there are any."""
+        seen, any_ = self._seen, False
+        for municipality, citizen, questionnaire in rows:
+            any_ = True
+            if citizen is None:
+                self.saw_nobody(action, fields)
+                continue
+            key = municipality, citizen, action
+            sight = seen.get(key)
+            if sight is None:
+                sight = seen[key] = log.Sight()
+            sight.groups.update(fields)
+            if questionnaire is not None:
+                sight.questionnaires.add(questionnaire)
+        return any_
+
     def saw_nobody(self, action: str = "search", fields: Iterable[str] = ()) -> None:
         """Note a search without a hit; it becomes a line that names no citizen, even if the change is rejected."""
         self._seen.setdefault((self.actor.municipality, None, action), log.Sight()).groups.update(fields)

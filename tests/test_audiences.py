@@ -202,6 +202,62 @@ async def test_one_who_reads_too_slowly_is_let_go_and_the_others_are_not_held_up
     assert [error.extensions["code"] for error in rest[-1].errors] == ["UNAVAILABLE"]
 
 
+async def test_what_a_connection_cannot_take_at_once_waits_in_order_and_nobody_waits_for_it(api: Api) -> None:
+    response = await a_response(api)
+    quick = Subscriber(api, system())
+    stream = await SCHEMA.stream(DOCUMENT, {}, Viewer(api.product.application, system(), peer=object()))
+    heard: list[tuple[str, int]] = []
+    gate = asyncio.Event()
+
+    async def send(text: str) -> None:
+        await gate.wait()
+        heard.append(("straight", json.loads(text)["data"]["responseUpdates"]["version"]))
+
+    async def listen() -> None:
+        async for result in stream:
+            await gate.wait()
+            heard.append(("in turn", json.loads(result.body)["data"]["responseUpdates"]["version"]))
+
+    stream.straight = send
+    slow = asyncio.create_task(listen())
+    async with listening(quick):
+        for number in range(1, 5):
+            await announce(api, response, number)
+            await quick.until(number)
+        assert heard == []
+        gate.set()
+        await asyncio.sleep(0.1)
+        assert heard == [("straight", 1), ("in turn", 2), ("in turn", 3), ("in turn", 4)]
+        await announce(api, response, 5)
+        await quick.until(5)
+        assert heard[4:] == [("straight", 5)]
+    slow.cancel()
+    await asyncio.gather(slow, return_exceptions=True)
+    await stream.aclose()
+
+
+async def test_a_connection_that_is_gone_takes_nothing_from_the_others(api: Api) -> None:
+    response = await a_response(api)
+    quick = Subscriber(api, system())
+    stream = await SCHEMA.stream(DOCUMENT, {}, Viewer(api.product.application, system(), peer=object()))
+    tried: list[str] = []
+
+    async def send(text: str) -> None:
+        tried.append(text)
+        raise ConnectionResetError
+
+    stream.straight = send
+    gone = asyncio.create_task(anext(stream))
+    async with listening(quick):
+        for number in (1, 2):
+            await announce(api, response, number)
+            await quick.until(number)
+    assert len(tried) == 2
+    assert not gone.done()
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+
+
 async def test_a_cursor_that_is_none_and_nobody_at_all_are_refused(api: Api) -> None:
     for viewer, after, code in (
         (Viewer(api.product.application, system(), peer=object()), "nonsense", "BAD_INPUT"),

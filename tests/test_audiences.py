@@ -106,6 +106,18 @@ async def listening(*subscribers: Subscriber) -> AsyncIterator[None]:
         await asyncio.gather(*(each.task for each in subscribers), return_exceptions=True)
 
 
+async def together(api: Api, count: int) -> None:
+    """Wait until so many subscribers are members of one audience."""
+    async with asyncio.timeout(10):
+        while not any(  # noqa: ASYNC110
+            len(audience.members) == count
+            for each in SCHEMA._following.values()
+            if each.application is api.product.application
+            for audience in each._audiences.values()
+        ):
+            await asyncio.sleep(0.01)
+
+
 async def test_an_event_is_read_once_for_all_who_see_the_same_and_they_get_the_same_bytes(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +217,7 @@ async def test_one_who_reads_too_slowly_is_let_go_and_the_others_are_not_held_up
 async def test_what_a_connection_cannot_take_at_once_waits_in_order_and_nobody_waits_for_it(api: Api) -> None:
     response = await a_response(api)
     quick = Subscriber(api, system())
-    stream = await SCHEMA.stream(DOCUMENT, {}, Viewer(api.product.application, system(), peer=object()))
+    stream = await SCHEMA.stream(DOCUMENT, {"after": None}, Viewer(api.product.application, system(), peer=object()))
     heard: list[tuple[str, int]] = []
     gate = asyncio.Event()
 
@@ -218,18 +230,24 @@ async def test_what_a_connection_cannot_take_at_once_waits_in_order_and_nobody_w
             await gate.wait()
             heard.append(("in turn", json.loads(result.body)["data"]["responseUpdates"]["version"]))
 
+    async def come(count: int) -> None:
+        async with asyncio.timeout(10):
+            while len(heard) < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
     stream.straight = send
     slow = asyncio.create_task(listen())
     async with listening(quick):
+        await together(api, 2)
         for number in range(1, 5):
             await announce(api, response, number)
             await quick.until(number)
         assert heard == []
         gate.set()
-        await asyncio.sleep(0.1)
+        await come(4)
         assert heard == [("straight", 1), ("in turn", 2), ("in turn", 3), ("in turn", 4)]
         await announce(api, response, 5)
-        await quick.until(5)
+        await come(5)
         assert heard[4:] == [("straight", 5)]
     slow.cancel()
     await asyncio.gather(slow, return_exceptions=True)
@@ -239,7 +257,7 @@ async def test_what_a_connection_cannot_take_at_once_waits_in_order_and_nobody_w
 async def test_a_connection_that_is_gone_takes_nothing_from_the_others(api: Api) -> None:
     response = await a_response(api)
     quick = Subscriber(api, system())
-    stream = await SCHEMA.stream(DOCUMENT, {}, Viewer(api.product.application, system(), peer=object()))
+    stream = await SCHEMA.stream(DOCUMENT, {"after": None}, Viewer(api.product.application, system(), peer=object()))
     tried: list[str] = []
 
     async def send(text: str) -> None:
@@ -249,6 +267,7 @@ async def test_a_connection_that_is_gone_takes_nothing_from_the_others(api: Api)
     stream.straight = send
     gone = asyncio.create_task(anext(stream))
     async with listening(quick):
+        await together(api, 2)
         for number in (1, 2):
             await announce(api, response, number)
             await quick.until(number)

@@ -375,6 +375,7 @@ class Audiences:
         subscribed, database = asked.subscribed, self.application.database
         operation = Operation(viewer, subscribed.name)
         operation.deadline = deadline
+        operation.compiled = True
         operation.delivery = lambda act, seen: database.deliver(viewers, act, seen)
         payload = asked.followed.payload(self.application, happened)
         try:

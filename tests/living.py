@@ -17,6 +17,7 @@ from websockets.typing import Subprotocol
 
 from kpro_graph.actors import Credentials, Identity
 from kpro_graph.app import Product, make_app
+from kpro_graph.commands.sockets import Sockets
 from kpro_graph.plugins.demo_identity import DemoIdentity
 from tests.agreement import agree
 from tests.people import PEOPLE
@@ -127,7 +128,7 @@ async def serving(product: Product, identity: DemoIdentity) -> AsyncIterator[Api
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         make_app(product, demo=identity),
-        ws="websockets-sansio",
+        ws=Sockets,
         lifespan="off",
         log_config=None,
         access_log=False,

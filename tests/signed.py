@@ -14,6 +14,7 @@ import httpx
 import uvicorn
 
 from kpro_graph.app import Product, make_app
+from kpro_graph.commands.sockets import Sockets
 from kpro_graph.plugins.demo_identity import FOLDER, DemoDirectory, DemoIdentity
 from kpro_graph.plugins.host import PluginHost
 from tests.conftest import DEMO_SECRET, Worlds
@@ -83,9 +84,7 @@ async def site(worlds: Worlds, template: str, configuration: Path, **settings: A
     host = PluginHost(installed=False)
     host.add(DemoIdentity(DEMO_SECRET, DemoDirectory()), FOLDER)
     async with Product(chosen, host) as product:
-        config = uvicorn.Config(
-            make_app(product), ws="websockets-sansio", lifespan="off", log_config=None, access_log=False
-        )
+        config = uvicorn.Config(make_app(product), ws=Sockets, lifespan="off", log_config=None, access_log=False)
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve(sockets=[listening]))
         while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it

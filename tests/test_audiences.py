@@ -106,6 +106,18 @@ async def listening(*subscribers: Subscriber) -> AsyncIterator[None]:
         await asyncio.gather(*(each.task for each in subscribers), return_exceptions=True)
 
 
+async def together(api: Api, count: int) -> None:
+    """Wait until so many subscribers are members of one audience."""
+    async with asyncio.timeout(10):
+        while not any(  # noqa: ASYNC110
+            len(audience.members) == count
+            for each in SCHEMA._following.values()
+            if each.application is api.product.application
+            for audience in each._audiences.values()
+        ):
+            await asyncio.sleep(0.01)
+
+
 async def test_an_event_is_read_once_for_all_who_see_the_same_and_they_get_the_same_bytes(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +212,69 @@ async def test_one_who_reads_too_slowly_is_let_go_and_the_others_are_not_held_up
     assert quick.versions == list(range(1, 10))
     assert len(rest) == 4
     assert [error.extensions["code"] for error in rest[-1].errors] == ["UNAVAILABLE"]
+
+
+async def test_what_a_connection_cannot_take_at_once_waits_in_order_and_nobody_waits_for_it(api: Api) -> None:
+    response = await a_response(api)
+    quick = Subscriber(api, system())
+    stream = await SCHEMA.stream(DOCUMENT, {"after": None}, Viewer(api.product.application, system(), peer=object()))
+    heard: list[tuple[str, int]] = []
+    gate = asyncio.Event()
+
+    async def send(text: str) -> None:
+        await gate.wait()
+        heard.append(("straight", json.loads(text)["data"]["responseUpdates"]["version"]))
+
+    async def listen() -> None:
+        async for result in stream:
+            await gate.wait()
+            heard.append(("in turn", json.loads(result.body)["data"]["responseUpdates"]["version"]))
+
+    async def come(count: int) -> None:
+        async with asyncio.timeout(10):
+            while len(heard) < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    stream.straight = send
+    slow = asyncio.create_task(listen())
+    async with listening(quick):
+        await together(api, 2)
+        for number in range(1, 5):
+            await announce(api, response, number)
+            await quick.until(number)
+        assert heard == []
+        gate.set()
+        await come(4)
+        assert heard == [("straight", 1), ("in turn", 2), ("in turn", 3), ("in turn", 4)]
+        await announce(api, response, 5)
+        await come(5)
+        assert heard[4:] == [("straight", 5)]
+    slow.cancel()
+    await asyncio.gather(slow, return_exceptions=True)
+    await stream.aclose()
+
+
+async def test_a_connection_that_is_gone_takes_nothing_from_the_others(api: Api) -> None:
+    response = await a_response(api)
+    quick = Subscriber(api, system())
+    stream = await SCHEMA.stream(DOCUMENT, {"after": None}, Viewer(api.product.application, system(), peer=object()))
+    tried: list[str] = []
+
+    async def send(text: str) -> None:
+        tried.append(text)
+        raise ConnectionResetError
+
+    stream.straight = send
+    gone = asyncio.create_task(anext(stream))
+    async with listening(quick):
+        await together(api, 2)
+        for number in (1, 2):
+            await announce(api, response, number)
+            await quick.until(number)
+    assert len(tried) == 2
+    assert not gone.done()
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
 
 
 async def test_a_cursor_that_is_none_and_nobody_at_all_are_refused(api: Api) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import uvicorn
 
 from kpro_graph.commands.serving import spare_what_stays
+from kpro_graph.commands.sockets import Sockets
 
 __all__ = ["announce", "serve"]
 
@@ -28,7 +29,8 @@ async def serve(app: Any, port: int) -> None:
         app,
         port=port,
         loop="none",
-        ws="websockets-sansio",
+        ws=Sockets,
+        ws_per_message_deflate=False,
         ws_max_size=1_000_000,
         lifespan="off",
         proxy_headers=False,

@@ -149,6 +149,8 @@ async def _work() -> None:
 async def _serve(app: Any, listening: socket.socket) -> None:
     import uvicorn
 
+    from kpro_graph.commands.sockets import Sockets
+
     class Server(uvicorn.Server):
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
@@ -160,7 +162,9 @@ async def _serve(app: Any, listening: socket.socket) -> None:
 
     config = uvicorn.Config(
         app,
-        ws="websockets-sansio",
+        ws=Sockets,
+        # Each connection would compress for itself what is the same for all.
+        ws_per_message_deflate=False,
         ws_max_size=1_000_000,
         lifespan="off",
         # A forwarded address would let anyone claim to be on this machine, which is all the demo's sign-in asks.

@@ -23,6 +23,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from types import coroutine
 from typing import Any, Protocol
@@ -53,7 +54,7 @@ _ASKED_AGAIN = 30.0
 """Seconds after which a subscriber is asked again who they are, though nothing is known to have changed."""
 
 
-def start(sending: Coroutine[Any, None, None]) -> Awaitable[None] | None:
+def start(sending: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
     """Run a coroutine as far as it goes without waiting; return what is left of it, for a task to await, or None.
 
     From Python 3.12 on a task that starts eagerly does the same.
@@ -66,7 +67,7 @@ def start(sending: Coroutine[Any, None, None]) -> Awaitable[None] | None:
 
 
 @coroutine
-def _rest(sending: Coroutine[Any, None, None], waited_for: Any) -> Generator[Any, None, None]:
+def _rest(sending: Coroutine[Any, Any, None], waited_for: Any) -> Generator[Any, None, None]:
     try:
         yield waited_for
     except BaseException:
@@ -122,13 +123,17 @@ class _Member:
             self.send(sent)
             return
         self._following.position = sent.position
+        rest: Awaitable[None] | Exception | None
         try:
-            rest = start(straight(text))
+            sending = straight(text)
+            rest = None if sending is None else start(sending)
+        except OSError:
+            # The connection is gone, which ends the subscription by itself.
+            return
         except Exception as error:
-            self.send(error)
-        else:
-            if rest is not None:
-                self.send(rest)
+            rest = error
+        if rest is not None:
+            self.send(rest)
 
     def send(self, what: _Sent | _Moved | Awaitable[None] | Exception) -> None:
         if self._mail.qsize() >= _MOST_WAITING:
@@ -143,7 +148,8 @@ class _Member:
             if isinstance(what, (_Sent, _Moved, Exception)):
                 yield what
             else:
-                await what
+                with suppress(OSError):
+                    await what
             self.busy = False
 
     async def renew(self, rights: int) -> None:
@@ -167,6 +173,7 @@ class _Audience:
         self.position = position
         self.members: set[_Member] = set()
         self.working = asyncio.Lock()
+        self._viewers: tuple[UUID, ...] | None = None
         self._audiences = audiences
         self._key = key
         self._asked = asked
@@ -178,11 +185,13 @@ class _Audience:
             if self._task.done() or member.position < self.position:
                 return False
             self.members.add(member)
+            self._viewers = None
             return True
 
     def leave(self, member: _Member) -> None:
         """Let a member go; the last one ends the audience."""
         self.members.discard(member)
+        self._viewers = None
         if not self.members:
             self._task.cancel()
             self._audiences.forget(self._key, self)
@@ -212,12 +221,19 @@ class _Audience:
         for each in happened:
             to = [member for member in self.members if member.position < each["position"]]
             if to:
-                viewers = tuple(sorted({member.viewer.actor.id for member in to if member.viewer.actor}))
-                result = await self._audiences.answer(self._asked, viewer, viewers, each)
+                result = await self._audiences.answer(self._asked, viewer, self._seen_by(to), each)
                 await self._hand_out(_Sent(each["position"], result), to)
             self.position = each["position"]
         if len(happened) < AT_ONCE:
             self.position = head
+
+    def _seen_by(self, to: Sequence[_Member]) -> tuple[UUID, ...]:
+        """Return who these members are; as long as they are the same it is known already."""
+        if self._viewers is not None and len(to) == len(self.members):
+            return self._viewers
+        viewers = tuple(sorted({member.viewer.actor.id for member in to if member.viewer.actor}))
+        self._viewers = viewers if len(to) == len(self.members) else None
+        return viewers
 
     async def _hand_out(self, sent: _Sent, to: Sequence[_Member]) -> None:
         text = sent.result.text if isinstance(sent.result, Answer) else None
@@ -232,6 +248,8 @@ class _Audience:
         """Ask every member again whose rights may have changed; whoever sees something else now goes elsewhere."""
         now = time.monotonic()
         old = [each for each in self.members if each.rights != rights or now - each.asked > _ASKED_AGAIN]
+        if old:
+            self._viewers = None
         outcomes = await asyncio.gather(*(member.renew(rights) for member in old), return_exceptions=True)
         for member, outcome in zip(old, outcomes, strict=True):
             if isinstance(outcome, Exception):
@@ -245,15 +263,15 @@ class _Audience:
 class Following:
     """The updates of one subscriber, in order. An error is the last.
 
-    ``straight`` may be set before the first is asked for: it then sends the text of an answer to the subscriber's
-    connection, and answers that can go that way are not iterated over.
+    ``straight`` may be set before the first is asked for: it then returns what sends the text of an answer to the
+    subscriber's connection, None where there is none; answers that can go that way are not iterated over.
     """
 
     def __init__(self, audiences: Audiences, viewer: Viewer, asked: _Asked) -> None:
         self.viewer = viewer
         self.asked = asked
         self.position = 0
-        self.straight: Callable[[str], Coroutine[Any, None, None]] | None = None
+        self.straight: Callable[[str], Coroutine[Any, Any, None] | None] | None = None
         self._audiences = audiences
         self._updates = self._follow()
 
@@ -357,6 +375,7 @@ class Audiences:
         subscribed, database = asked.subscribed, self.application.database
         operation = Operation(viewer, subscribed.name)
         operation.deadline = deadline
+        operation.compiled = True
         operation.delivery = lambda act, seen: database.deliver(viewers, act, seen)
         payload = asked.followed.payload(self.application, happened)
         try:

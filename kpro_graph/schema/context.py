@@ -149,10 +149,8 @@ class Operation:
     async def _open(self) -> Reading:
         database = self.application.database
         known = self.viewer.known if self.looking else None
-        if self.compiled and self.delivery is None:
-            reading = database.look(self.actor, self.name, trace=self.trace, known=known)
-        else:
-            reading = database.read(self.actor, self.name, trace=self.trace, delivery=self.delivery, known=known)
+        opening = database.look if self.compiled else database.read
+        reading = opening(self.actor, self.name, trace=self.trace, delivery=self.delivery, known=known)
         self._reading = await self._ending.enter_async_context(reading)
         if self.deadline is None:
             # A delivery that nobody else breaks off: its statements are, each when the delivery is to be over.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -14,7 +14,7 @@ from cross_web import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
@@ -34,6 +34,7 @@ from kpro_graph.schema.reception import CLEARED
 __all__ = ["Endpoint"]
 
 _LARGEST_BODY = 1_000_000
+_SEND = "kpro_graph.send"
 _LARGEST_FRAME = 1_000_000
 # W3C Trace Context: version, trace-id, parent-id, flags; a later version may add to it.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
@@ -48,16 +49,22 @@ class _Socket(BaseGraphQLTransportWSHandler[Viewer, None]):
 
     async def _send_result_stream(self, operation: Any, result_source: Any) -> None:
         socket = cast("ASGIWebSocketAdapter", self.websocket).ws
+        send: Send = socket.scope[_SEND]
         head = f'{{"id":{json.dumps(operation.id)},"type":"next","payload":'
 
-        async def straight(text: str) -> None:
-            with suppress(WebSocketDisconnect):
-                await socket.send_text(f"{head}{text}}}")
+        def straight(text: str) -> Coroutine[Any, Any, None] | None:
+            # Whoever is being let go gets nothing more.
+            if socket.application_state is not WebSocketState.CONNECTED:
+                return None
+            return cast("Coroutine[Any, Any, None]", send({"type": "websocket.send", "text": f"{head}{text}}}"}))
 
         async def others() -> AsyncGenerator[Any, None]:
             async for result in result_source:
                 if isinstance(result, Answer):
-                    await straight(result.text)
+                    sending = straight(result.text)
+                    if sending is not None:
+                        with suppress(OSError):
+                            await sending
                 else:
                     yield result
 
@@ -93,7 +100,8 @@ class Endpoint(GraphQL[Viewer, None]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or serve one socket; nothing a caller sends ends in anything but JSON."""
         if scope["type"] != "http":
-            await super().__call__(scope, receive, _closing_silently(send))
+            # What nobody else has to look at goes to the server without detours.
+            await super().__call__({**scope, _SEND: send}, receive, _closing_silently(send))
             return
         try:
             _keep_numbers_out(scope)

@@ -363,15 +363,21 @@ class Database:
 
     @asynccontextmanager
     async def look(
-        self, actor: Actor, operation: str = "", *, trace: str = "", known: int | None = None
+        self,
+        actor: Actor,
+        operation: str = "",
+        *,
+        trace: str = "",
+        delivery: Callable[[log.Act, log.Seen], Awaitable[None]] | None = None,
+        known: int | None = None,
     ) -> AsyncIterator[Reading]:
         """Look with one statement as the actor; its lines are committed when the block ends, before anyone answers.
 
         One statement is a snapshot by itself, so there is no transaction around it: the municipalities are set for the
         session, anew at every checkout, and two round trips are saved. Behind a transaction pooler it is a `read`.
-        ``known`` and what is raised are those of `read`.
+        ``delivery``, ``known`` and what is raised are those of `read`.
         """
-        if known is not None and self.replicas is not None:
+        if known is not None and self.replicas is not None and delivery is None:
             async with self._nearby(actor, operation, trace, known, snapshot=False) as nearby:
                 if nearby is not None:
                     yield nearby
@@ -379,18 +385,27 @@ class Database:
                 await self._write_lines(nearby)
                 return
         if self._pooled:
-            async with self.read(actor, operation, trace=trace) as reading:
+            async with self.read(actor, operation, trace=trace, delivery=delivery) as reading:
                 yield reading
             return
+        async with self._moment(actor.municipalities) as connection:
+            reading = Reading(connection, actor, operation, trace)
+            try:
+                yield reading
+            finally:
+                await reading._end()
+            if delivery is None:
+                await reading._finish()
+        if delivery is not None:
+            await delivery(reading._act, reading._seen)
+
+    @asynccontextmanager
+    async def _moment(self, municipalities: Iterable[int]) -> AsyncIterator[Any]:
+        """Open what single statements run in, each of them a transaction by itself; never behind a pooler."""
         with saying_when_away():
             async with self._gate, self._pool.acquire(timeout=10) as connection:
-                await connection.execute(_ENTER_SESSION, _scope(actor.municipalities))
-                reading = Reading(connection, actor, operation, trace)
-                try:
-                    yield reading
-                finally:
-                    await reading._end()
-                await reading._finish()
+                await connection.execute(_ENTER_SESSION, _scope(municipalities))
+                yield connection
 
     @asynccontextmanager
     async def _nearby(
@@ -425,7 +440,9 @@ class Database:
     async def deliver(self, viewers: tuple[UUID, ...], act: log.Act, seen: log.Seen) -> None:
         """Commit the lines of a delivery to these viewers, before it is sent."""
         sent = {(place, citizen, log.Action.DELIVER.value): sight for (place, citizen, _), sight in seen.items()}
-        async with self._session(act.actor.municipalities, "read_committed") as connection:
+        places = act.actor.municipalities
+        session = self._session(places, "read_committed") if self._pooled else self._moment(places)
+        async with session as connection:
             await log.write(connection, replace(act, viewers=viewers), sent)
 
     @asynccontextmanager

@@ -205,12 +205,13 @@ _SUPERSEDE = """
 WITH scores AS (UPDATE score SET superseded = true WHERE municipality_id = $1 AND response_id = $2)
 UPDATE response SET superseded = true WHERE municipality_id = $1 AND id = $2
 """
+# The assignment is named with the draft: the planner may come by the index of drafts, and is to find one there, not all.
 _STORE = f"""
 WITH kept AS (
     UPDATE response SET submitted_at = $5, status = $6, answers = $7, content_hash = $8, rule_set_id = $9, colour = $10,
            receipt = $11, idempotency_key = $12, source = $13, author_id = $14, typed_by = $15, confirmed_by = $16,
            confirmed_at = $17, provenance = $18, device_id = $19
-    WHERE municipality_id = $1 AND id = $2 AND status = 'in-progress' RETURNING id
+    WHERE municipality_id = $1 AND id = $2 AND assignment_id = $20 AND status = 'in-progress' RETURNING id
 ), scored AS (
     INSERT INTO score (municipality_id, response_id, citizen_id, questionnaire_url, submitted_at, id,
                        {", ".join(_SCORE)})

@@ -373,7 +373,7 @@ EXPRESSIONS = {
 OPENED = """
 SET LOCAL session_replication_role = replica;
 ALTER TABLE access_log DROP CONSTRAINT access_log_action, DROP CONSTRAINT access_log_purpose,
-    DROP CONSTRAINT access_log_actor_kind, DROP CONSTRAINT access_log_key, DROP CONSTRAINT access_log_subject;
+    DROP CONSTRAINT access_log_actor_kind, DROP CONSTRAINT access_log_key;
 DROP INDEX access_log_position;
 ALTER TABLE access_log_seal DROP CONSTRAINT access_log_seal_pkey, DROP CONSTRAINT access_log_seal_check,
     DROP CONSTRAINT access_log_seal_municipality_id_last_position_key;

@@ -205,7 +205,7 @@ _SUPERSEDE = """
 WITH scores AS (UPDATE score SET superseded = true WHERE municipality_id = $1 AND response_id = $2)
 UPDATE response SET superseded = true WHERE municipality_id = $1 AND id = $2
 """
-# The assignment is named with the draft: the planner may come by the index of drafts, and is to find one there, not all.
+# The assignment is named with the draft: a planner that comes by the index of drafts is to find one there, not all.
 _STORE = f"""
 WITH kept AS (
     UPDATE response SET submitted_at = $5, status = $6, answers = $7, content_hash = $8, rule_set_id = $9, colour = $10,

@@ -46,11 +46,15 @@ DEPTH = 5
 
 
 def rows_read() -> dict[str, type[Row]]:
-    """Return every type of the schema that is read from a table, by its prefix."""
-    definitions = (each.extensions.get("strawberry-definition") for each in SCHEMA.type_map.values())
-    origins = [getattr(each, "origin", None) for each in definitions]
-    rows = [each for each in origins if isinstance(each, type) and issubclass(each, Row)]
-    return {each.prefix: each for each in rows if hasattr(each, "prefix")}
+    """Return every type of the product's that is read from a table, by its prefix."""
+    found: dict[str, type[Row]] = {}
+    waiting = list(Row.__subclasses__())
+    while waiting:
+        each = waiting.pop()
+        waiting += each.__subclasses__()
+        if hasattr(each, "prefix") and each.__module__.startswith("kpro_graph."):
+            found[each.prefix] = each
+    return found
 
 
 def selection(type_: Any, depth: int = DEPTH, path: tuple[str, ...] = ()) -> str:

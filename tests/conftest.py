@@ -6,7 +6,9 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -65,9 +67,9 @@ class Worlds:
         )
 
     @asynccontextmanager
-    async def product(self, database: str) -> AsyncIterator[tuple[Product, DemoIdentity]]:
-        """Open the product over a database, with the demo's sign-in."""
-        settings = self.settings(database)
+    async def product(self, database: str, **changed: Any) -> AsyncIterator[tuple[Product, DemoIdentity]]:
+        """Open the product over a database, with the demo's sign-in; ``changed`` are settings of its own."""
+        settings = replace(self.settings(database), **changed)
         host = PluginHost(settings.plugins_folder)
         identity = DemoIdentity(DEMO_SECRET, DemoDirectory())
         host.add(identity, FOLDER)
@@ -76,12 +78,12 @@ class Worlds:
             yield product, identity
 
     @asynccontextmanager
-    async def fresh(self, template: str) -> AsyncIterator[Api]:
-        """Open a world of its own, served on a port of its own."""
+    async def fresh(self, template: str, **changed: Any) -> AsyncIterator[Api]:
+        """Open a world of its own, served on a port of its own, with settings changed."""
         self._made += 1
         name = f"world_{self._made}"
         await asyncio.to_thread(self.postgres.create_database, name, template)
-        async with self.product(name) as (product, identity), serving(product, identity) as api:
+        async with self.product(name, **changed) as (product, identity), serving(product, identity) as api:
             yield api
         await asyncio.to_thread(self.postgres.drop_database, name)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+import pytest_asyncio
 from graphql import (
     GraphQLInputObjectType,
     GraphQLInterfaceType,
@@ -127,6 +128,13 @@ async def scene(api: Api) -> Scene:
     assert local["questionnaire"]["id"] in ids["que"]
     who = DEMOGRAPHY.citizen("0101", 0)
     return Scene(token, handed, ids, {who.cpr, who.name, who.name.split()[-1]})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def api(worlds: Any, loaded: str) -> AsyncIterator[Api]:
+    """Give a product that lets all there is be asked for at once."""
+    async with worlds.fresh(loaded, operation_fields=10**6, operation_rows=10**12) as api:
+        yield api
 
 
 @pytest.fixture(scope="module")

@@ -285,8 +285,8 @@ class Watching(Compiler):
         self.results: dict[str, object] = {}
         self.ran: Counter[str] = Counter()
 
-    def _call(self, root: Any, name: str, nodes: Any, variables: Any) -> Any:
-        call = super()._call(root, name, nodes, variables)
+    def _call(self, operation: Any, root: Any, name: str, nodes: Any, variables: Any) -> Any:
+        call = super()._call(operation, root, name, nodes, variables)
 
         async def watched(info: Any) -> object:
             self.ran[name] += 1

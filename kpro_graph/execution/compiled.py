@@ -44,7 +44,7 @@ from kpro_graph.execution.notes import note_all
 from kpro_graph.execution.planning import plan
 from kpro_graph.execution.reference import Loading
 from kpro_graph.execution.selection import by_key, declaration
-from kpro_graph.execution.shapes import Given, Level, Plan, Unplannable
+from kpro_graph.execution.shapes import Arguments, Given, Level, Plan, Unplannable
 from kpro_graph.execution.writing import SKIPPED, Asked, Judged, Statement, ask, judge, write
 
 __all__ = ["Compiler", "NotCompiled", "Prepared", "Subscribed", "answer"]
@@ -136,6 +136,7 @@ class _Operation:
     fragments: Mapping[str, FragmentDefinitionNode]
     choosing: tuple[str, ...]
     variables: Variables
+    arguments: dict[int, Arguments] = field(default_factory=dict)
     measures: dict[Hashable, Measure | GraphQLError] = field(default_factory=dict)
     prepared: dict[Hashable, Prepared | NotCompiled] = field(default_factory=dict)
 
@@ -342,7 +343,7 @@ class Compiler:
         assert root is not None
         selection = SimpleNamespace(schema=self._schema, fragments=operation.fragments, variable_values=variables)
         chosen = by_key(selection, root, [operation.node])
-        calls = [self._call(root, name, nodes, variables) for name, nodes in chosen.values()]
+        calls = [self._call(operation, root, name, nodes, variables) for name, nodes in chosen.values()]
         data: dict[str, Any] = {}
         finished: dict[str, object] = {}
         info = SimpleNamespace(context=context)
@@ -361,13 +362,18 @@ class Compiler:
         return msgspec.json.encode({"data": data})
 
     def _call(
-        self, root: GraphQLObjectType, name: str, nodes: list[FieldNode], variables: Any
+        self, operation: _Operation, root: GraphQLObjectType, name: str, nodes: list[FieldNode], variables: Any
     ) -> Callable[[Any], Awaitable[object]]:
         definition = declaration(root, name)
         if definition is None or definition.base_resolver is None:
             raise NotCompiled("a mutation has no resolver")
+        # A node is told by its identity: comparing two goes through all that is in them.
+        read = operation.arguments.get(id(nodes[0]))
         try:
-            arguments = read_arguments(self._strawberry, root.fields[name], nodes[0], definition)(variables)
+            if read is None:
+                read = read_arguments(self._strawberry, root.fields[name], nodes[0], definition)
+                operation.arguments[id(nodes[0])] = read
+            arguments = read(variables)
         except (Refused, GraphQLError) as error:
             raise NotCompiled("an argument or an object at hand is refused") from error
         resolver = definition.base_resolver.wrapped_func

@@ -296,7 +296,8 @@ class _Planner:
                 return Document(column, graphql_field.type, self._document(graphql_field.type, nodes))
             case Relation() as relation:
                 for column in relation.by.values():
-                    level.column(column)
+                    # There is no page where a key is null, so the assembly has to see it.
+                    (level.column if relation.shape == "connection" else level.carry)(column)
                 return self._relation(level, type_, name, definition, relation, nodes, kind)
             case Batched() as batched:
                 for column in batched.needs:

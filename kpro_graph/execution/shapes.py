@@ -101,7 +101,8 @@ class Level:
     """The rows of one relation at one place of the operation.
 
     A list's rows are records of their own, in a place of the record they hang on; a single row is a part of the record
-    it hangs on. ``columns`` and ``key`` are places in ``record``, ``rows`` and ``count`` in the record above.
+    it hangs on. ``columns`` are places in ``record``, ``rows`` and ``count`` in the record above. What is ``carried``
+    are columns that only the statement needs, to tie and judge what is read from the row.
     """
 
     number: int
@@ -115,6 +116,7 @@ class Level:
     rows: int = -1
     count: int | None = None
     columns: dict[str, int] = field(default_factory=dict)
+    carried: dict[str, None] = field(default_factory=dict)
     shown: dict[str, DeclaredField] = field(default_factory=dict)
     batches: list[Batch] = field(default_factory=list)
     groups: set[str] = field(default_factory=set)
@@ -135,7 +137,7 @@ class Level:
             self.rows = above.add(Slot(self))
         if isinstance(self.parent, Level) and self.judged is not None:
             for needed in self.judged.needs:
-                self.parent.column(needed)
+                self.parent.carry(needed)
         if self.noted:
             source = self.cls.source
             for name in (source.tenant, source.subject, source.questionnaire):
@@ -175,6 +177,10 @@ class Level:
         if name not in self.columns:
             self.columns[name] = self.record.add(Slot(self, name))
         return self.columns[name]
+
+    def carry(self, name: str) -> None:
+        """Let what is read from a row know a column of it that the record need not hold."""
+        self.carried[name] = None
 
     def counting(self) -> int:
         """Return the place of the list's length, adding it if it is not there yet."""

@@ -237,7 +237,7 @@ class _Writer:
         if not self._chain:
             sql = f"SELECT {', '.join(values)} FROM (VALUES (0)) one{joined}"
             return Statement(sql, tuple(self._types), lambda records: records[0])
-        named = ", ".join(f"{each} AS c{n}" for n, each in enumerate(values))
+        named = ", ".join([*(f"{each} AS c{n}" for n, each in enumerate(values)), *self._carried(root)])
         sources = [f"(SELECT {named} FROM (VALUES (0)) one{joined}) r"]
         flat = [[f"r.c{n}" for n in range(len(values))]]
         for level in self._chain:
@@ -259,9 +259,9 @@ class _Writer:
         """Return the records of a list of the chain: their values and their ordinal."""
         alias, terms = _alias(level), self._terms(level)
         order = ", ".join(f'{alias}."order:{n}" {way}' for n, (_, way) in enumerate(terms))
-        named = ", ".join(f"{each} AS c{n}" for n, each in enumerate(self._with_order(level)))
-        numbered = f"row_number() OVER (ORDER BY {order}) AS o"
-        return f"SELECT {named}{', ' if named else ''}{numbered} FROM {self._from(level)}"
+        named = [f"{each} AS c{n}" for n, each in enumerate(self._with_order(level))]
+        named += [*self._carried(level.record), f"row_number() OVER (ORDER BY {order}) AS o"]
+        return f"SELECT {', '.join(named)} FROM {self._from(level)}"
 
     def _rows(self, level: Level) -> str:
         """Return the records of a list beside the chain, as an array."""
@@ -289,6 +289,14 @@ class _Writer:
             self._types.append(condition.types.get(name, "text"))
             places[name] = f"${len(self._types)}::{self._types[-1]}"
         return condition.sql.format(t=alias, above=_ABOVE, **places)
+
+    def _carried(self, record: Record) -> Iterator[str]:
+        """Return the columns of a record that only what is joined to it asks for."""
+        for level in ([] if record.level is None else [record.level]) + record.joined:
+            for name in level.carried:
+                value = "NULL" if self._asked[level.number].skipped else f'{_alias(level)}."{name}"'
+                if name not in level.columns:
+                    yield f'{value} AS "{_alias(level)}:{name}"'
 
     def _values(self, record: Record) -> list[str]:
         return [self._value(slot) for slot in record.slots]
@@ -328,7 +336,7 @@ class _Writer:
         if level.relation.shape == "connection":
             limit = conditions.pop()
         where = self._where(level, conditions, joined=level in self._chain)
-        listed = [self._column(level, name, alias) + f' AS "{name}"' for name in level.columns]
+        listed = [self._column(level, name, alias) + f' AS "{name}"' for name in {**level.columns, **level.carried}]
         listed += [f'{expression} AS "order:{n}"' for n, (expression, _) in enumerate(terms)]
         per = [f'{alias}."{name}"' for name in level.relation.per]
         distinct = f"DISTINCT ON ({', '.join(per)}) " if per else ""
@@ -396,7 +404,8 @@ def _of_above(parent: Level, name: str, *, joined: bool) -> str:
         return f'{_alias(parent)}."{name}"'
     above = parent.record.level
     around = "r" if above is None else f"s{above.number}"
-    return f"{around}.c{parent.columns[name]}"
+    place = parent.columns.get(name)
+    return f'{around}."{_alias(parent)}:{name}"' if place is None else f"{around}.c{place}"
 
 
 def _of_kind(level: Level, kind: str, *, joined: bool) -> str:

@@ -39,7 +39,7 @@ run: $(VENV)/.run ## Serve the API with the demo municipalities on http://127.0.
 	@trap : INT; $(KPRO) demo --port $(PORT) || { status=$$?; test $$status -eq 130 || exit $$status; }
 
 test: $(VENV)/.test ## Run the tests; needs Python only, and no network once installed
-	@$(BIN)/pytest -m "not prove" -n $(WORKERS) --dist loadfile $(PYTEST)
+	@$(BIN)/pytest -m "not prove" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 check: check-lint check-types check-contracts check-compose check-schema check-docs check-locks ## Check style, types, contracts and snapshots
 
@@ -69,7 +69,7 @@ check-locks:
 	@echo "The locks name no registry."
 
 prove: $(VENV)/.prove $(if $(wildcard $(NODE)/package-lock.json),$(VENV)/.node) ## Run the long proofs
-	@$(BIN)/pytest -m prove -n $(WORKERS) --dist loadfile $(PYTEST)
+	@$(BIN)/pytest -m prove -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 bench: $(VENV)/.bench-node ## Measure the API beside other GraphQL servers, more than an hour; BENCH_CITIZENS= and others make it short
 	@$(BIN)/python benchmarks/execution --write

@@ -18,6 +18,9 @@ from kpro_graph.settings import Settings
 
 __all__ = ["register", "run", "spare_what_stays"]
 
+# Whoever is told that it is ready waits while the server takes its last steps, and is not refused.
+_BACKLOG = 2048
+
 _Host = Annotated[str, typer.Option(help="Address to listen on.", envvar="HOST")]
 _Port = Annotated[int, typer.Option(help="Port to listen on.", envvar="PORT", min=0, max=65535)]
 
@@ -79,6 +82,7 @@ async def _demo(citizens: int, seed: int, host: str, port: int, *, load_only: bo
             console.print(f"[green]Loaded.[/] The demo municipalities lie in {settings.folder}.")
             return
         address = _address(listening)
+        listening.listen(_BACKLOG)
         console.print(
             f"\n[bold]kpro_graph[/] is ready on [bold cyan]{address}[/]\n"
             f"  Explorer   {address}/\n"
@@ -111,6 +115,7 @@ async def _serve_product(host: str, port: int, *, relay: bool) -> None:
     listening = _listen(host, port)
     async with Product(settings, PluginHost(settings.plugins_folder), sequencing=relay) as product:
         await product.stock()
+        listening.listen(_BACKLOG)
         console.print(f"kpro_graph is ready on {_address(listening)}")
         await _serve(make_app(product), listening)
 

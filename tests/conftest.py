@@ -29,6 +29,15 @@ DEMO_SECRET = b"0123456789abcdef0123456789abcdef"
 CITIZENS = 40
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the pages whose tests may take longest: a worker that came upon them last would be waited for."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        longest[item.path] = max(longest.get(item.path, 0.0), float(mark.args[0]) if mark and mark.args else 0.0)
+    items.sort(key=lambda item: -longest[item.path])
+
+
 @pytest.fixture(scope="session")
 def cases() -> Path:
     """Give the folder of questionnaires and verdicts that nobody here wrote, or skip."""

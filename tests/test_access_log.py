@@ -430,8 +430,9 @@ async def test_a_citizens_own_looks_are_in_the_log_and_can_be_told_apart(api: Ap
 async def test_a_citizen_sees_no_line_about_anybody_else_and_staff_have_no_log_of_their_own(api: Api) -> None:
     episode = await an_episode(api)
     other = await one(api, "SELECT id FROM citizen WHERE id <> $1 ORDER BY id LIMIT 1", episode["citizen_id"])
-    async with api.product.database.read(await a_viewer(api, episode), "Other") as reading:
+    async with api.product.database.read(await a_viewer(api, episode), "Both") as reading:
         reading.saw(101, other["id"], ("identity",))
+        reading.saw(101, episode["citizen_id"], ("identity",))
     lines = (await told(api, await the_citizen(api, episode), MINE))["me"]["accessLog"]["nodes"]
     assert {line["citizenId"] for line in lines} == {encode("cit", episode["citizen_id"])}
     assert (await told(api, await a_viewer(api, episode), MINE))["me"]["accessLog"] is None
